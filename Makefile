@@ -1,0 +1,40 @@
+# `make` lists the targets.
+
+# cargo, where rustup put it and the shell doesn't know.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+BINARIES = $(or $(CARGO_TARGET_DIR),target)/debug
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fmt lint setup clean-data
+
+help: ## List the targets
+	@echo "make TARGET [ARGS=\"...\"]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Run the four apps end to end and show their results (ARGS="--exit --json")
+	@scripts/setup
+	@test -x $(BINARIES)/millstream || echo "The first build takes some minutes; the next ones take seconds."
+	@cargo build --locked -p millstream-cli
+	@cargo run -q --locked -p millstream-cli -- demo $(ARGS)
+
+test: ## Check everything: format, lints, links, all tests; ends with "N passed, N failed"
+	@scripts/test
+
+bench: ## Measure the engine against a hand-written loop
+	@scripts/setup
+	@cargo bench --locked -p integration-tests $(ARGS)
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+lint: ## Check format, lints and links only
+	@scripts/setup rustfmt clippy
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@scripts/check-links
+
+setup: ## Install what building needs (apt), or name what is missing
+	@scripts/setup
+
+clean-data: ## Delete what the demo wrote: .millstream
+	@rm -rf .millstream

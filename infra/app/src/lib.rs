@@ -1,0 +1,24 @@
+//! The verbs every app has, so that an app holds nothing but what differs.
+//!
+//! # Layout
+//! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
+//! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
+//! - [`produce`], [`process`], [`check`], [`plan`]: the verbs.
+//! - [`progress`]: what a person sees while work goes on.
+//! - [`golden`]: runs an app's golden cases.
+
+mod app;
+pub mod check;
+mod command;
+pub mod golden;
+mod outlet;
+pub mod plan;
+pub mod process;
+pub mod produce;
+pub mod progress;
+mod setup;
+
+pub use app::{App, Produce, ProduceOptions, Rate, Sent};
+pub use command::main;
+pub use outlet::sql;
+pub use setup::{Places, Setup, hint};

@@ -1,0 +1,160 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use millstream_topic::{Cleanup, Topic, dead_letter};
+
+use crate::decode::{Decoder, Json};
+use crate::sink::Target;
+use crate::transform::{Identity, PlanError, Transform};
+use crate::sql::RowSql;
+
+/// One consumer group: a topic → decode → transform → one target. Built in the data's order:
+///
+/// ```ignore
+/// Pipeline::from("weather", "table", &WEATHER)
+///     .sql("SELECT name AS city, country, wind_speed AS windspeed FROM weather")?
+///     .into(stores.upsert("weather", "weather", &["city"]))
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub app: String,
+    pub name: String,
+    pub topic: Topic,
+    pub decoder: Arc<dyn Decoder>,
+    pub transform: Arc<dyn Transform>,
+    pub target: Arc<dyn Target>,
+    /// Columns in which the target can't have null.
+    pub required: Vec<String>,
+    pub roll: Roll,
+    /// The consumer group; `app.pipeline` until set.
+    pub group: String,
+}
+
+/// When an open range is closed. Whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// After its first record was read; also while the topic is idle.
+    pub every: Duration,
+    /// At so many records.
+    pub records: usize,
+    /// At so many bytes of records and rows held.
+    pub bytes: usize,
+}
+
+impl Default for Roll {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(10), records: 200_000, bytes: 32 << 20 }
+    }
+}
+
+impl Roll {
+    /// The default but for the time.
+    pub fn every(every: Duration) -> Self {
+        Self { every, ..Self::default() }
+    }
+}
+
+/// A pipeline that has everything but a target.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    app: String,
+    name: String,
+    topic: Topic,
+    decoder: Arc<dyn Decoder>,
+    transform: Arc<dyn Transform>,
+}
+
+impl Pipeline {
+    /// Begins a pipeline: `app.name`, reading `topic`, whose records are JSON until said otherwise.
+    pub fn from(app: &str, name: &str, topic: &Topic) -> Draft {
+        let schema = (topic.schema)();
+        Draft {
+            app: app.to_owned(),
+            name: name.to_owned(),
+            topic: topic.clone(),
+            decoder: Arc::new(Json::new(schema.clone())),
+            transform: Arc::new(Identity::new(schema)),
+        }
+    }
+
+    /// `app.pipeline`: who owns positions, tables and dead letters.
+    pub fn id(&self) -> String {
+        format!("{}.{}", self.app, self.name)
+    }
+
+    /// The schema of the rows the target gets.
+    pub fn schema(&self) -> SchemaRef {
+        self.transform.schema()
+    }
+
+    /// Everything it reads: its topic, and the topic of its own that `dlq replay` writes to.
+    pub fn topics(&self) -> Vec<Topic> {
+        vec![self.topic.clone(), self.replay_topic()]
+    }
+
+    /// Whether null values delete keys.
+    pub fn is_compacted(&self) -> bool {
+        self.topic.cleanup == Cleanup::Compact
+    }
+
+    /// Where dead letters sent in again go, so that other pipelines don't see them twice.
+    pub fn replay_topic(&self) -> Topic {
+        let name = dead_letter::replay_topic_for(&self.topic.name, &self.id());
+        Topic { partitions: 1, schema: self.topic.schema, ..Topic::named(name) }
+    }
+
+    /// Changes whenever the same records might make other rows.
+    pub fn fingerprint(&self) -> String {
+        let about = self.target.about();
+        let text = format!(
+            "{}\n{}\n{:?}\n{:?} {:?}",
+            self.decoder.id(),
+            self.transform.id(),
+            self.schema(),
+            about.keeping,
+            about.required,
+        );
+        format!("{:08x}", crc32fast::hash(text.as_bytes()))
+    }
+
+    pub fn roll(mut self, roll: Roll) -> Self {
+        self.roll = roll;
+        self
+    }
+
+    pub fn group(mut self, group: &str) -> Self {
+        self.group = group.to_owned();
+        self
+    }
+}
+
+impl Draft {
+    /// Records aren't JSON: this reads them.
+    pub fn decode(mut self, decoder: impl Decoder + 'static) -> Self {
+        self.transform = Arc::new(Identity::new(decoder.schema()));
+        self.decoder = Arc::new(decoder);
+        self
+    }
+
+    /// Row-wise SQL over the decoded columns; the table is called as the topic is.
+    pub fn sql(mut self, text: &str) -> Result<Self, PlanError> {
+        let sql = RowSql::plan(&self.topic.name, &self.decoder.schema(), text)?;
+        self.transform = Arc::new(sql);
+        Ok(self)
+    }
+
+    /// A Rust function over the batch.
+    pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
+        self.transform = Arc::new(transform);
+        self
+    }
+
+    pub fn into(self, target: Arc<dyn Target>) -> Pipeline {
+        let Self { app, name, topic, decoder, transform } = self;
+        let group = format!("{app}.{name}");
+        let required = target.about().required;
+        let roll = Roll::default();
+        Pipeline { app, name, topic, decoder, transform, target, required, roll, group }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the consumer tells, and what is done about it.
+
+use millstream_topic::{Event, TopicPartition};
+use tokio::time::{Duration, Instant};
+
+use super::Worker;
+use super::slot::{Phase, Slot};
+
+/// How often a stopped partition is looked at, for the operator's choice.
+const STOPPED_AGAIN: Duration = Duration::from_secs(5);
+
+impl Worker {
+    pub(super) async fn take(&mut self, event: Event) {
+        let now = Instant::now();
+        if !matches!(event, Event::Idle | Event::Standby(_)) {
+            self.standby = None;
+        }
+        match event {
+            Event::Idle => {}
+            Event::Standby(who) => self.stand_by(who),
+            Event::Assigned(partitions) => {
+                for at in partitions {
+                    self.slots.insert(at, Slot::new(self.world.seed, now));
+                }
+            }
+            Event::Revoked(partitions) => {
+                for at in partitions {
+                    self.finish_range(&at).await;
+                    self.slots.remove(&at);
+                }
+            }
+            Event::Lost(partitions) => {
+                for at in partitions {
+                    self.slots.remove(&at);
+                }
+            }
+            Event::Records { at, records, end } => {
+                let Some(slot) = self.slots.get_mut(&at) else { return };
+                slot.end = slot.end.max(end);
+                slot.progress = now;
+                if let Some(open) = slot.filling() {
+                    open.take(records, &self.pipeline, now);
+                }
+            }
+            Event::End { at, end } => {
+                let Some(slot) = self.slots.get_mut(&at) else { return };
+                slot.end = end;
+                slot.progress = now;
+                if let Some(open) = slot.filling() {
+                    open.reach(end, now);
+                }
+            }
+            // Opening compares position and partition anew, and says what is missing.
+            Event::OutOfRange { at, .. } => self.reopen(&at),
+        }
+    }
+
+    fn stand_by(&mut self, who: String) {
+        if self.standby.is_none() {
+            tracing::info!(pipeline = self.id, "standing by: {who}");
+        }
+        self.standby = Some(who);
+    }
+
+    /// Forgets what is open of a partition, and asks the sink anew where it stands.
+    pub(super) fn reopen(&mut self, at: &TopicPartition) {
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.phase = Phase::Opening { due: Instant::now(), failed: None };
+        }
+    }
+
+    /// Leaves a partition to a person. It is looked at again now and then, in case they acted.
+    pub(super) fn stop_partition(&mut self, at: &TopicPartition, why: String) {
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        if slot.stopped() != Some(&why) {
+            tracing::error!(pipeline = self.id, "{at} stopped: {why}");
+        }
+        slot.phase = Phase::Stopped { why, due: Instant::now() + STOPPED_AGAIN };
+    }
+}

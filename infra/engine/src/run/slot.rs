@@ -1,0 +1,134 @@
+use millstream_topic::TopicPartition;
+use tokio::time::Instant;
+
+use crate::open_range::{Closed, OpenRange};
+use crate::status::{PartitionStatus, State};
+use crate::world::Backoff;
+
+/// A partition that is ours.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) phase: Phase,
+    pub(super) backoff: Backoff,
+    /// The partition's end as far as known.
+    pub(super) end: i64,
+    /// What its topic was when it was opened.
+    pub(super) topic_id: String,
+    /// When records last came, or nothing was left to come.
+    pub(super) progress: Instant,
+    /// Whether the consumer was told to deliver nothing of it.
+    pub(super) paused: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// To be opened in the sink at that time; why it failed before.
+    Opening { due: Instant, failed: Option<String> },
+    Filling(OpenRange),
+    /// To be committed at that time; why it failed before.
+    Closing { open: OpenRange, closed: Closed, due: Instant, failed: Option<String> },
+    /// Waits for a person; looked at again at that time.
+    Stopped { why: String, due: Instant },
+    /// Between two of the others, while a step is under way.
+    Moving,
+}
+
+impl Slot {
+    pub(super) fn new(seed: u64, now: Instant) -> Self {
+        Self {
+            phase: Phase::Opening { due: now, failed: None },
+            backoff: Backoff::new(seed),
+            end: 0,
+            topic_id: String::new(),
+            progress: now,
+            paused: false,
+        }
+    }
+
+    pub(super) fn filling(&mut self) -> Option<&mut OpenRange> {
+        match &mut self.phase {
+            Phase::Filling(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Whether it is filling or closing a range.
+    pub(super) fn is_at_work(&self) -> bool {
+        matches!(&self.phase, Phase::Filling(_) | Phase::Closing { .. })
+    }
+
+    /// Whether its open range may be closed where it is.
+    pub(super) fn may_close(&self) -> bool {
+        matches!(&self.phase, Phase::Filling(open) if open.may_close())
+    }
+
+    /// Whether its open range has to be read on, up to the end a plan fixed.
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(&self.phase, Phase::Filling(open) if open.is_open() && !open.may_close())
+    }
+
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        match &self.phase {
+            Phase::Filling(open) => open.held(),
+            Phase::Closing { closed, .. } => closed.bytes,
+            _ => 0,
+        }
+    }
+
+    /// When it has something to do by itself.
+    pub(super) fn due(&self, every: std::time::Duration) -> Option<Instant> {
+        match &self.phase {
+            Phase::Opening { due, .. }
+            | Phase::Closing { due, .. }
+            | Phase::Stopped { due, .. } => Some(*due),
+            Phase::Filling(open) => open.due_at(every),
+            Phase::Moving => None,
+        }
+    }
+
+    /// Everything up to the known end is committed.
+    pub(super) fn is_caught_up(&self) -> bool {
+        match &self.phase {
+            Phase::Filling(open) => !open.is_open() && open.next() >= self.end,
+            _ => false,
+        }
+    }
+
+    pub(super) fn stopped(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Stopped { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    fn failed(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Opening { failed, .. } | Phase::Closing { failed, .. } => failed.as_deref(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match (self.stopped(), self.failed()) {
+            (Some(why), _) => State::Stopped(why.to_owned()),
+            (None, Some(why)) => State::Retrying(why.to_owned()),
+            (None, None) => State::Running,
+        }
+    }
+
+    pub(super) fn status(&self, at: &TopicPartition) -> PartitionStatus {
+        let position = match &self.phase {
+            Phase::Filling(open) | Phase::Closing { open, .. } => open.last.next(),
+            _ => 0,
+        };
+        PartitionStatus {
+            topic: at.topic.clone(),
+            partition: at.partition,
+            position,
+            end: self.end,
+            held: self.held(),
+            state: self.state(),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What happens between two events, and the order of it.
+
+use std::time::Duration;
+
+use millstream_topic::{Order, TopicPartition};
+use tokio::time::Instant;
+
+use super::slot::Phase;
+use super::{EngineError, Worker, chain};
+use crate::status::{State, Status};
+
+/// How long to wait for an event at most, so that the clock's duties aren't late.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+/// How often the topics' ends are asked for, apart from what reading tells.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often whoever watches is told.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+impl Worker {
+    pub(super) async fn turns(&mut self) -> Result<(), EngineError> {
+        loop {
+            if self.stop.is_cancelled() {
+                self.drain().await;
+                return Ok(());
+            }
+            self.turn().await;
+            if self.options.until_caught_up && self.has_ended().await? {
+                return Ok(());
+            }
+            self.publish(false);
+            let wait = self.wait();
+            let polled = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => continue,
+                polled = self.consumer.poll(wait) => polled,
+            };
+            match polled {
+                Ok(event) => {
+                    if self.outage.take().is_some() {
+                        tracing::info!(pipeline = self.id, "reading again");
+                        self.backoff.reset();
+                    }
+                    self.take(event).await;
+                }
+                Err(source) if source.is_retryable() => self.sit_out(chain(&source)).await,
+                Err(source) => {
+                    return Err(EngineError::Topic { pipeline: self.id.clone(), source });
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self) {
+        let now = Instant::now();
+        for at in self.all() {
+            let Some(slot) = self.slots.get_mut(&at) else { continue };
+            let at_end = self.options.until_caught_up;
+            match &slot.phase {
+                Phase::Opening { due, .. } | Phase::Stopped { due, .. } if *due <= now => {
+                    self.open(&at).await;
+                }
+                Phase::Closing { due, .. } if *due <= now => self.commit(&at).await,
+                Phase::Filling(open)
+                    if open.is_due(&self.pipeline.roll, now)
+                        || (at_end && open.next() >= slot.end && open.may_close()) =>
+                {
+                    self.close(&at).await;
+                }
+                _ => {}
+            }
+        }
+        self.relieve().await;
+        if now.duration_since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            self.look().await;
+        }
+        self.watch(now);
+    }
+
+    /// Closes the largest ranges until memory is within its bound, then pauses or resumes reading.
+    async fn relieve(&mut self) {
+        while self.held() > self.options.memory {
+            let largest = self
+                .slots
+                .iter_mut()
+                .filter(|(_, slot)| slot.may_close())
+                .max_by_key(|(_, slot)| slot.held())
+                .map(|(at, _)| at.clone());
+            let Some(at) = largest else { break };
+            self.close(&at).await;
+        }
+        let over = self.held() > self.options.memory;
+        for (at, slot) in &mut self.slots {
+            // A range whose plan fixes its end can't be closed early, so it has to be let in.
+            let full = over && !slot.is_bound();
+            let wanted = full || matches!(slot.phase, Phase::Closing { .. });
+            if wanted != slot.paused {
+                slot.paused = wanted;
+                slot.progress = Instant::now();
+                let order = if wanted { Order::Pause } else { Order::Resume }(at.clone());
+                if let Err(error) = self.consumer.steer(order) {
+                    tracing::warn!(pipeline = self.id, "{}", chain(&error));
+                }
+            }
+        }
+    }
+
+    /// Asks how far the topics reach: a consumer that has gone silent doesn't tell.
+    async fn look(&mut self) {
+        for topic in self.pipeline.topics() {
+            self.look_at(&topic.name).await;
+        }
+    }
+
+    /// Learns a topic's ends, and whether it still is the one that was opened: one that was deleted and
+    /// recreated may go on delivering as if nothing had happened.
+    pub(super) async fn look_at(&mut self, topic: &str) {
+        let Ok(Some(info)) = self.world.topics.info(topic).await else { return };
+        for (at, slot) in self.slots.iter_mut().filter(|(at, _)| at.topic == topic) {
+            if let Some(bounds) = info.partitions.get(at.partition as usize) {
+                slot.end = bounds.end;
+            }
+            if slot.is_at_work() && slot.topic_id != info.id {
+                slot.phase = Phase::Opening { due: Instant::now(), failed: None };
+            }
+        }
+    }
+
+    /// design.md §3, case 8: records are there, the sink takes them, and none come.
+    fn watch(&mut self, now: Instant) {
+        for (at, slot) in &mut self.slots {
+            let (paused, end) = (slot.paused, slot.end);
+            let Some(open) = slot.filling() else { continue };
+            let next = open.next();
+            if paused || next >= end {
+                slot.progress = now;
+                continue;
+            }
+            if now.duration_since(slot.progress) < self.options.watchdog {
+                continue;
+            }
+            let (watchdog, lag) = (self.options.watchdog.as_secs(), end - next);
+            tracing::warn!(
+                pipeline = self.id,
+                "{at}: {lag} records wait and none came for {watchdog} s; starting the partition again"
+            );
+            slot.progress = now;
+            self.totals.restarts += 1;
+            if let Err(error) = self.consumer.steer(Order::Seek(at.clone(), next)) {
+                tracing::warn!(pipeline = self.id, "{}", chain(&error));
+            }
+        }
+    }
+
+    /// With `until_caught_up`: whether everything is in the sink; an error if it never will be.
+    async fn has_ended(&mut self) -> Result<bool, EngineError> {
+        let stopped: Vec<_> = self.slots.values().filter_map(|slot| slot.stopped()).collect();
+        let others_done =
+            self.slots.values().all(|slot| slot.stopped().is_some() || slot.is_caught_up());
+        if !stopped.is_empty() && others_done {
+            let why = stopped.join("; ");
+            return Err(EngineError::Stopped { pipeline: self.id.clone(), why });
+        }
+        if self.slots.is_empty() || !others_done {
+            return Ok(false);
+        }
+        // Caught up as far as reading told; what came since is for another turn.
+        self.look().await;
+        Ok(self.slots.values().all(|slot| slot.is_caught_up()))
+    }
+
+    /// Waits out a fault of the topics.
+    async fn sit_out(&mut self, failed: String) {
+        if self.outage.is_none() {
+            tracing::warn!(pipeline = self.id, "{failed}; trying until it works");
+        }
+        self.outage = Some(failed);
+        self.totals.retries += 1;
+        tokio::select! {
+            () = tokio::time::sleep(self.backoff.next()) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Commits what is open, as far as that goes within the drain's time.
+    async fn drain(&mut self) {
+        let limit = self.options.drain;
+        let drained = async {
+            for at in self.all() {
+                self.finish_range(&at).await;
+            }
+        };
+        if tokio::time::timeout(limit, drained).await.is_err() {
+            tracing::warn!(
+                pipeline = self.id,
+                "the sink didn't take what was open within {} s; it is read again at the next start",
+                limit.as_secs()
+            );
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        let now = Instant::now();
+        let due = self.slots.values().filter_map(|slot| slot.due(self.pipeline.roll.every)).min();
+        due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now).min(LONGEST_WAIT))
+    }
+
+    pub(super) fn all(&self) -> Vec<TopicPartition> {
+        self.slots.keys().cloned().collect()
+    }
+
+    fn held(&self) -> usize {
+        self.slots.values().map(|slot| slot.held()).sum()
+    }
+
+    pub(super) fn publish(&mut self, at_once: bool) {
+        let now = Instant::now();
+        if !at_once && self.published.is_some_and(|last| now - last < PUBLISH_EVERY) {
+            return;
+        }
+        self.published = Some(now);
+        let status = Status {
+            pipeline: self.id.clone(),
+            state: self.state(),
+            partitions: self.slots.iter().map(|(at, slot)| slot.status(at)).collect(),
+            totals: self.totals,
+        };
+        self.status.send_replace(status);
+    }
+
+    fn state(&self) -> State {
+        if let Some(who) = &self.standby {
+            return State::Standby(who.clone());
+        }
+        if let Some(failed) = &self.outage {
+            return State::Retrying(failed.clone());
+        }
+        let troubled = self.slots.values().map(|slot| slot.state()).find(|s| *s != State::Running);
+        troubled.unwrap_or(if self.slots.is_empty() { State::Starting } else { State::Running })
+    }
+
+    pub(super) fn finish(&mut self, well: bool) {
+        self.publish(true);
+        if well {
+            self.status.send_modify(|status| status.state = State::Done);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+use std::time::Duration;
+
+use millstream_engine::memory_sink::MemoryTarget;
+use millstream_engine::ledger::EntryKind;
+use millstream_engine::{Options, Target};
+use millstream_topic::dead_letter::{self, DeadLetter};
+use millstream_topic::{Outgoing, Subscriptions, TopicPartition, Topics};
+
+use crate::stage::{EVENTS, Stage, event, partition};
+
+#[tokio::test(start_paused = true)]
+async fn everything_arrives_once() {
+    let stage = Stage::new().await;
+    stage.topics.deliver_at_most(30);
+    stage.send(0, 1_000).await;
+    let totals = stage.catch_up().await.expect("catch up");
+    assert_eq!((totals.delivered, totals.rows), (1_000, 1_000));
+    assert!(totals.ranges >= 8, "ranges of about 120: {}", totals.ranges);
+    stage.assert_exact(1_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_start_goes_on_where_the_first_ended() {
+    let stage = Stage::new().await;
+    stage.send(0, 150).await;
+    stage.catch_up().await.expect("first");
+    stage.send(150, 400).await;
+    let totals = stage.catch_up().await.expect("second");
+    assert_eq!(totals.delivered, 250);
+    stage.assert_exact(400).await;
+    assert_eq!(stage.catch_up().await.expect("third").delivered, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn filtered_records_are_counted() {
+    let stage = Stage::new().await;
+    let records = (-10..20).map(event).collect();
+    stage.topics.append("events", records).await.expect("append");
+    let totals = stage.catch_up().await.expect("catch up");
+    assert_eq!((totals.delivered, totals.filtered), (20, 10));
+    stage.assert_exact(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_12_poison_records_go_one_by_one() {
+    let stage = Stage::new().await;
+    stage.send(0, 50).await;
+    let big = format!(r#"{{"id":"{}","n":1}}"#, "x".repeat(2 << 20));
+    let deep = format!(r#"{{"id":"a","n":1,"x":{}"#, "[".repeat(100_000));
+    let poison: [&[u8]; 8] = [
+        b"{", b"{\"id\":\"\xff\",\"n\":1}", br#"{"id":"a"}"#, br#"{"id":"a","n":"one"}"#,
+        br#"{"id":null,"n":1}"#, b"", big.as_bytes(), deep.as_bytes(),
+    ];
+    for value in poison {
+        stage.send_raw(value).await;
+    }
+    let null = Outgoing { key: Some("k".into()), ..Outgoing::default() };
+    stage.topics.append("events", vec![null]).await.expect("append");
+    stage.send(50, 100).await;
+
+    let totals = stage.catch_up().await.expect("catch up");
+    assert_eq!((totals.delivered, totals.dead_lettered), (100, 9));
+    stage.assert_exact(100).await;
+
+    let name = dead_letter::topic_for("events");
+    let slice = stage.topics.read(&TopicPartition::new(name, 0), 0, 100).await.expect("read");
+    let letters: Vec<_> =
+        slice.records.iter().map(|record| DeadLetter::from_record(record).expect("letter")).collect();
+    assert_eq!(letters.len(), 9);
+    for value in poison {
+        assert!(letters.iter().any(|letter| letter.value.as_deref() == Some(value)), "{value:?}");
+    }
+    assert!(letters.iter().all(|l| l.pipeline == "test.events" && !l.reason.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_6_group_offsets_do_not_matter() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    for (number, offset) in [(0, Some(0)), (1, None)] {
+        stage.topics.reset_committed("test.events", &partition(number), offset);
+    }
+    stage.send(100, 120).await;
+    assert_eq!(stage.catch_up().await.expect("second").delivered, 20);
+    for number in [0, 1] {
+        stage.topics.reset_committed("test.events", &partition(number), Some(1_000));
+    }
+    stage.send(120, 130).await;
+    stage.catch_up().await.expect("third");
+    stage.assert_exact(130).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_offset_follows_the_position() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("catch up");
+    let ends = stage.topics.info("events").await.expect("info").expect("topic").partitions;
+    for (number, bounds) in ends.iter().enumerate() {
+        let committed = stage.topics.committed("test.events", &partition(number as u32));
+        assert_eq!(committed, Some(bounds.end));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_4_a_planned_range_is_done_exactly_as_planned() {
+    let stage = Stage::new().await;
+    stage.send(0, 200).await;
+    let mut sink = stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
+    // A first worker stands somewhere and has planned a range of 7 offsets; ours would roll at 100.
+    let mut worker = stage.worker();
+    worker.until_delivered(200).await;
+    worker.kill().await;
+    stage.send(200, 400).await;
+    let last = sink.ledger(&partition(0), 0, 100).await.expect("ledger").pop().expect("entry");
+    stage.target.plan(&partition(0), last.end + 7);
+    stage.catch_up().await.expect("catch up");
+    let after = sink.ledger(&partition(0), last.seq + 1, 1).await.expect("ledger").remove(0);
+    assert_eq!((after.start, after.end), (last.end + 1, last.end + 7));
+    stage.assert_exact(400).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_16_an_idle_topic_still_rolls_on_time() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    worker.until("the partitions", |status| status.partitions.len() >= 2).await;
+    stage.send(0, 3).await;
+    let sent = tokio::time::Instant::now();
+    worker.until_delivered(3).await;
+    let took = sent.elapsed();
+    assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(6), "{took:?}");
+    worker.end().await.expect("end");
+    stage.assert_exact(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_17_offsets_without_records_are_absent() {
+    let stage = Stage::new().await;
+    stage.send(0, 10).await;
+    for number in [0, 1] {
+        stage.topics.append_absent(&partition(number), 1).expect("a marker in the middle");
+    }
+    stage.send(10, 20).await;
+    for number in [0, 1] {
+        stage.topics.append_absent(&partition(number), 2).expect("markers as the last offsets");
+    }
+    let totals = stage.catch_up().await.expect("lag reaches 0");
+    assert_eq!((totals.delivered, totals.absent), (20, 6));
+    stage.assert_exact(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_18_a_stop_commits_what_is_open() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    stage.send(0, 40).await;
+    worker.until("records held", |status| status.partitions.iter().any(|p| p.held > 0)).await;
+    let asked = tokio::time::Instant::now();
+    let totals = worker.end().await.expect("end");
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert!(totals.delivered > 0, "drained");
+    stage.catch_up().await.expect("the rest");
+    stage.assert_exact(40).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_and_upserts_verify_too() {
+    for target in [MemoryTarget::upsert("t", &["id"]), MemoryTarget::count("t", &["id"], "n")] {
+        let stage = Stage::with(target).await;
+        for _ in 0..3 {
+            stage.send(0, 60).await;
+        }
+        stage.catch_up().await.expect("catch up");
+        let report = stage.verify().await;
+        assert!(report.is_exact(), "{report:#?}");
+        assert_eq!((report.produced, report.delivered), (180, 180));
+        assert_eq!(stage.numbers().len(), 60);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn verify_finds_what_was_lost_and_doubled() {
+    for target in [
+        MemoryTarget::append("t"),
+        MemoryTarget::upsert("t", &["id"]),
+        MemoryTarget::count("t", &["id"], "n"),
+    ] {
+        let stage = Stage::with(target).await;
+        stage.send(1, 60).await;
+        stage.catch_up().await.expect("catch up");
+        // The same ledger over other contents: none of its rows is in the topic.
+        let other = Stage::with(stage.target.clone()).await;
+        other.send(1_001, 1_060).await;
+        let report = other.verify().await;
+        assert!(report.lost > 0 && report.duplicated > 0, "{report:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replayed_dead_letters_come_through_the_pipelines_own_topic() {
+    let stage = Stage::new().await;
+    stage.send(0, 5).await;
+    stage.catch_up().await.expect("first");
+    let topic = stage.pipeline.replay_topic();
+    stage.topics.ensure(&topic).await.expect("make");
+    stage.topics.append(&topic.name, vec![event(99)]).await.expect("append");
+    stage.catch_up().await.expect("second");
+    stage.assert_exact(6).await;
+    assert!(stage.numbers().contains(&99));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operators_skip_counts_as_absent() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    let mut sink = stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
+    let ledger = sink.ledger(&partition(0), 0, 100).await.expect("ledger");
+    assert_eq!(ledger.first().map(|entry| &entry.kind), Some(&EntryKind::Genesis));
+    assert!(ledger.windows(2).all(|pair| pair[1].start == pair[0].end + 1));
+    assert_eq!(EVENTS.partitions, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_stays_within_its_bound() {
+    let stage = Stage::new().await;
+    stage.send(0, 5_000).await;
+    let options = Options { until_caught_up: true, memory: 4_000, ..Options::default() };
+    let mut worker = stage.worker_with(options);
+    stage.topics.deliver_at_most(20);
+    worker.until_delivered(5_000).await;
+    stage.assert_exact(5_000).await;
+}

@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use millstream_engine::{Options, State};
+
+use crate::stage::{Stage, partition};
+
+#[tokio::test(start_paused = true)]
+async fn case_13_the_sink_is_down_for_minutes() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    stage.send(0, 50).await;
+    worker.until_delivered(50).await;
+    stage.target.fail_next(usize::MAX);
+    stage.send(50, 20_000).await;
+    worker.until("retrying", |status| matches!(status.state, State::Retrying(_))).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let held: usize = worker.status.borrow().partitions.iter().map(|p| p.held).sum();
+    assert!(held < 1 << 20, "reading paused: {held} bytes held");
+    assert!(worker.status.borrow().totals.retries > 10);
+    stage.target.fail_next(0);
+    worker.until_delivered(20_000).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(20_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_24_lost_replies_are_found_out() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    for round in 0..20 {
+        stage.target.lose_reply_next(1 + round % 3);
+        stage.send(round as i64 * 50, round as i64 * 50 + 50).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    worker.until("no lag", |status| status.lag() == 0).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(1_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_topics_are_down_for_a_while() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    let mut worker = stage.worker();
+    worker.until_delivered(100).await;
+    stage.topics.fail_next(20);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    stage.send(100, 200).await;
+    worker.until_delivered(200).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(200).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_written_before_the_range_counts() {
+    let stage = Stage::new().await;
+    stage.send(0, 10).await;
+    stage.send_raw(b"poison").await;
+    // Whatever fails first or last, the letters the ledger lists are there.
+    for failures in 0..30 {
+        let worker = stage.worker();
+        stage.topics.fail_next(failures % 4);
+        stage.topics.lose_replies(failures % 3);
+        tokio::time::sleep(Duration::from_millis(u64::from(failures) * 300)).await;
+        worker.kill().await;
+        stage.topics.fail_next(0);
+        stage.topics.lose_replies(0);
+        stage.send_raw(b"more poison").await;
+    }
+    stage.catch_up().await.expect("catch up");
+    let report = stage.verify().await;
+    assert!(report.is_exact() && report.dead_lettered == 31, "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_3_and_7_killed_at_any_moment() {
+    let stage = Stage::new().await;
+    for round in 0..60_i64 {
+        stage.send(round * 40, round * 40 + 40).await;
+        let worker = stage.worker();
+        tokio::time::sleep(Duration::from_millis(137 * (round as u64 % 50))).await;
+        worker.kill().await;
+    }
+    stage.catch_up().await.expect("catch up");
+    stage.assert_exact(2_400).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_8_a_silent_partition_is_started_again() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    stage.send(0, 50).await;
+    worker.until_delivered(50).await;
+    for number in [0, 1] {
+        stage.topics.stall(&partition(number), true);
+    }
+    stage.send(50, 100).await;
+    worker.until_delivered(100).await;
+    assert!(worker.status.borrow().totals.restarts >= 1, "the watchdog did it");
+    worker.end().await.expect("end");
+    stage.assert_exact(100).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_9_offsets_dropped_by_retention_stop_that_partition() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    stage.send(100, 200).await;
+    let end = end_of(&stage, 0).await;
+    stage.topics.truncate(&partition(0), end - 5).expect("truncate");
+    let mut worker = stage.worker();
+    worker.until_stopped("dropped by retention").await;
+    worker.until_stopped("position skip test.events events 0 --from").await;
+    // The other one goes on.
+    let caught_up = |status: &millstream_engine::Status| {
+        status.partitions.iter().any(|p| p.partition == 1 && p.position > 0 && p.lag() == 0)
+    };
+    worker.until("partition 1 without lag", caught_up).await;
+    worker.end().await.expect("end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_10_a_recreated_topic_is_refused() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    stage.topics.recreate("events").expect("recreate");
+    stage.send(0, 500).await;
+    let error = stage.catch_up().await.expect_err("refused").to_string();
+    assert!(error.contains("recreated") && error.contains("adopt-topic"), "{error}");
+    assert_eq!(stage.numbers().len(), 100, "nothing was taken from it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_10_also_while_the_worker_runs() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    let mut worker = stage.worker();
+    worker.until_delivered(100).await;
+    stage.topics.recreate("events").expect("recreate");
+    stage.send(0, 500).await;
+    worker.until_stopped("recreated").await;
+    worker.end().await.expect("end");
+    assert_eq!(stage.numbers().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_20_a_log_that_ends_before_the_position_stops() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    let end = end_of(&stage, 0).await;
+    stage.topics.drop_tail(&partition(0), end - 3).expect("drop");
+    let error = stage.catch_up().await.expect_err("refused").to_string();
+    assert!(error.contains(&format!("its position is {end}")), "{error}");
+
+    // Even if other records have taken their place meanwhile.
+    stage.send(1_000, 1_100).await;
+    let error = stage.catch_up().await.expect_err("refused").to_string();
+    assert!(error.contains("not the one that was worked off"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusing_sink_stops_the_partition_until_it_does_not() {
+    let stage = Stage::new().await;
+    stage.send(0, 10).await;
+    stage.target.refuse_next();
+    let mut worker = stage.worker_with(Options::default());
+    worker.until_stopped("the test said so").await;
+    worker.until_delivered(10).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(10).await;
+}
+
+async fn end_of(stage: &Stage, number: usize) -> i64 {
+    use millstream_topic::Topics;
+    let info = stage.topics.info("events").await.expect("info").expect("topic");
+    info.partitions[number].end
+}

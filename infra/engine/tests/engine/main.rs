@@ -1,0 +1,7 @@
+//! The very engine that runs in production, driven through topics and a sink in memory, on a clock that
+//! only moves when everybody waits. The numbers in the tests' names are those of design.md §3.
+
+mod cases;
+mod faults;
+mod members;
+mod stage;

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use crate::stage::{Stage, partition};
+
+#[tokio::test(start_paused = true)]
+async fn case_7_join_leave_and_crash() {
+    let stage = Stage::new().await;
+    let mut first = stage.worker();
+    stage.send(0, 300).await;
+    first.until("records", |status| status.totals.events() > 0).await;
+    let mut second = stage.worker();
+    stage.send(300, 600).await;
+    second.until("a share", |status| !status.partitions.is_empty()).await;
+    let third = stage.worker();
+    stage.send(600, 900).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    second.kill().await;
+    stage.send(900, 1_200).await;
+    first.end().await.expect("leave");
+    stage.send(1_200, 1_500).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    third.end().await.expect("leave");
+    stage.catch_up().await.expect("the rest");
+    stage.assert_exact(1_500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_1_a_worker_that_lost_its_partitions_without_knowing() {
+    let stage = Stage::new().await;
+    let mut zombie = stage.worker();
+    stage.send(0, 30).await;
+    zombie.until("records held", |status| status.partitions.iter().any(|p| p.held > 0)).await;
+    let mut heir = stage.worker();
+    for number in [0, 1] {
+        stage.topics.steal("test.events", &partition(number));
+    }
+    stage.send(30, 300).await;
+    heir.until("work", |status| !status.partitions.is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    zombie.end().await.expect("end");
+    heir.end().await.expect("end");
+    stage.catch_up().await.expect("the rest");
+    stage.assert_exact(300).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_workers_on_one_partition_never_double() {
+    // Not even a group that gives everything to everybody breaks the sink's fence.
+    let stage = Stage::new().await;
+    let mut other = Stage::with(stage.target.clone()).await;
+    other.topics = stage.topics.clone();
+    other.world = stage.world.clone();
+    other.pipeline = other.pipeline.group("another.group");
+    stage.send(0, 50).await;
+    let (one, two) = (stage.worker(), other.worker());
+    for round in 1..40 {
+        stage.send(round * 50, round * 50 + 50).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    one.end().await.expect("end");
+    two.end().await.expect("end");
+    stage.catch_up().await.expect("the rest");
+    stage.assert_exact(2_000).await;
+}

@@ -1,0 +1,323 @@
+//! Single decisions of open and commit.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use futures::FutureExt;
+use millstream_engine::ledger::{Buckets, Entry, EntryKind};
+use millstream_engine::{Outcome, Range, Sink, SinkError, Standing, Target};
+
+use super::world::{TABLE, Way, Worker, assignment, exact, lake, range, rows, scanned, stores};
+use crate::lake::{Format, MemoryStore, Store, committed_files};
+
+const LEDGER: &str = "_millstream/app.rows/numbers/0/";
+
+async fn sink(store: &Arc<dyn Store>) -> Box<dyn Sink> {
+    Worker::new(store.clone(), "a", 1).connect().await
+}
+
+/// Plans `0..=3` in code "a" and fails before its first file (`files` = 0) or after so many of its two.
+async fn leave_half_done(store: &Arc<dyn Store>, files: usize) -> Range {
+    let way = Way::to(store);
+    let mut sink = Worker::new(way.clone(), "a", 4).connect().await;
+    let ours = assignment("a");
+    let genesis = sink.open(&ours).await.unwrap().entry().clone();
+    way.before_io(2 + files, |faults| {
+        faults.fail_next(99);
+        async {}.boxed()
+    });
+    let range = range("a", &genesis, 3, 1);
+    assert!(sink.commit(&ours, &range).await.unwrap_err().is_retryable());
+    range
+}
+
+async fn paths(store: &Arc<dyn Store>, prefix: &str) -> Vec<String> {
+    let listed = store.list(prefix, None, usize::MAX).await.unwrap();
+    listed.into_iter().map(|listed| listed.path.replace("00000000000000000", "")).collect()
+}
+
+#[tokio::test]
+async fn a_plan_of_our_code_is_read_again_exactly() {
+    for files in [0, 1] {
+        for (store, _held) in stores() {
+            let left = leave_half_done(&store, files).await;
+            let mut sink = sink(&store).await;
+            let standing = sink.open(&assignment("a")).await.unwrap();
+            let Standing::Planned { after, end } = standing else { panic!("{standing:?}") };
+            assert_eq!((after.seq, after.next(), end), (0, 0, 3));
+            let other_roll = range("a", &after, 1, 2);
+            let outcome = sink.commit(&assignment("a"), &other_roll).await.unwrap();
+            assert_eq!(outcome, Outcome::Superseded, "the first writer fixed the range");
+            assert!(scanned(&store, Format::Csv).await.is_empty());
+            Worker::new(store.clone(), "a", 1).work(4).await;
+            exact(&store, Format::Csv, 4, "read again").await;
+            let mut committed = sink.ledger(&assignment("a").at, 1, 9).await.unwrap();
+            assert_eq!(committed.pop(), Some(left.entry), "also the time it was first closed at");
+            let ledger = paths(&store, LEDGER).await;
+            assert!(ledger.iter().all(|path| !path.contains("001.1.")), "one try: {ledger:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_files_are_all_there_is_committed_without_reading_by_any_code() {
+    for code in ["a", "b"] {
+        for (store, _held) in stores() {
+            let left = leave_half_done(&store, 2).await;
+            let standing = sink(&store).await.open(&assignment(code)).await.unwrap();
+            assert_eq!(standing, Standing::At(left.entry));
+            exact(&store, Format::Csv, 4, "committed at open").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_of_other_code_is_ended_emptied_and_planned_anew() {
+    for (store, _held) in stores() {
+        leave_half_done(&store, 1).await;
+        let mut sink = sink(&store).await;
+        let ours = assignment("b");
+        let standing = sink.open(&ours).await.unwrap();
+        assert!(matches!(&standing, Standing::At(entry) if entry.seq == 0), "{standing:?}");
+        let files = paths(&store, &format!("{TABLE}/")).await;
+        let old = ["0", "1"].map(|day| format!("{TABLE}/day=a%3A{day}/numbers-0-0-3.1.0.csv"));
+        assert_eq!(files, old, "also the one that was never written");
+        for path in files {
+            let empty = store.get(&path).await.unwrap().unwrap();
+            assert_eq!(empty, "n,text\n", "only the header");
+        }
+        let range = range("b", standing.entry(), 5, 1);
+        assert_eq!(sink.commit(&ours, &range).await.unwrap(), Outcome::Committed);
+        exact(&store, Format::Csv, 6, "planned anew, with another end").await;
+        let ledger = paths(&store, LEDGER).await;
+        let tries =
+            ["000.0.end", "000.0.plan", "001.0.end", "001.0.plan", "001.1.end", "001.1.plan"];
+        assert_eq!(ledger, tries.map(|key| format!("{LEDGER}{key}")));
+    }
+}
+
+#[tokio::test]
+async fn the_emptied_files_of_a_crashed_worker_are_emptied_again() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    leave_half_done(&store, 1).await;
+    let way = Way::to(&store);
+    let mut dying = Worker::new(way.clone(), "b", 1).connect().await;
+    way.faults.set_hook(Some(Arc::new({
+        let faults = way.faults.clone();
+        move |operation, path| {
+            if operation == "put" && path.starts_with(TABLE) {
+                faults.fail_next(99);
+            }
+            async {}.boxed()
+        }
+    })));
+    dying.open(&assignment("b")).await.unwrap_err();
+    let full = store.get(&format!("{TABLE}/day=a%3A0/numbers-0-0-3.1.0.csv")).await.unwrap();
+    assert_ne!(full.unwrap(), "n,text\n", "abandoned, not emptied yet");
+    sink(&store).await.open(&assignment("a")).await.unwrap();
+    for day in [0, 1] {
+        let path = format!("{TABLE}/day=a%3A{day}/numbers-0-0-3.1.0.csv");
+        assert_eq!(store.get(&path).await.unwrap().unwrap(), "n,text\n");
+    }
+    Worker::new(store.clone(), "a", 3).work(5).await;
+    exact(&store, Format::Csv, 5, "after two codes").await;
+}
+
+#[tokio::test]
+async fn a_zombie_does_not_bring_abandoned_rows_back() {
+    for (store, _held) in stores() {
+        let (ours, theirs) = (assignment("a"), assignment("b"));
+        let mut zombie = sink(&store).await;
+        let genesis = zombie.open(&ours).await.unwrap().entry().clone();
+        let way = Way::to(&store);
+        let mut slow = Worker::new(way.clone(), "a", 4).connect().await;
+        slow.open(&ours).await.unwrap();
+        way.before_io(2, |faults| {
+            faults.fail_next(1);
+            async {}.boxed()
+        });
+        let range_a = range("a", &genesis, 3, 1);
+        slow.commit(&ours, &range_a).await.unwrap_err();
+        sink(&store).await.open(&theirs).await.unwrap();
+        assert_eq!(slow.commit(&ours, &range_a).await.unwrap(), Outcome::Superseded);
+        assert_eq!(zombie.commit(&ours, &range_a).await.unwrap(), Outcome::Superseded);
+        assert_eq!(scanned(&store, Format::Csv).await, Vec::<i64>::new());
+        Worker::new(store.clone(), "b", 2).work(5).await;
+        exact(&store, Format::Csv, 5, "by the other code").await;
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_reads_differently_under_the_same_code_is_planned_anew() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    leave_half_done(&store, 1).await;
+    let (mut sink, ours) = (sink(&store).await, assignment("a"));
+    let after = sink.open(&ours).await.unwrap().entry().clone();
+    let mut impure = range("a", &after, 3, 1);
+    impure.rows[0].batch = rows("impure", 0, 3);
+    assert_eq!(sink.commit(&ours, &impure).await.unwrap(), Outcome::Committed);
+    exact(&store, Format::Csv, 4, "as it was read the second time").await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_not_asked_to_finish_a_plan_leaves_it_alone() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (mut early, ours) = (sink(&store).await, assignment("a"));
+    let genesis = early.open(&ours).await.unwrap().entry().clone();
+    leave_half_done(&store, 1).await;
+    let mut impure = range("a", &genesis, 3, 1);
+    impure.rows[0].batch = rows("impure", 0, 3);
+    assert_eq!(early.commit(&ours, &impure).await.unwrap(), Outcome::Superseded);
+    assert!(
+        store.list(LEDGER, None, 99).await.unwrap().iter().all(|l| !l.path.contains("1.0.end"))
+    );
+}
+
+#[tokio::test]
+async fn an_operator_can_skip_a_planned_range_whose_records_are_gone() {
+    for (store, _held) in stores() {
+        leave_half_done(&store, 1).await;
+        let (mut sink, ours) = (sink(&store).await, assignment("a"));
+        let after = sink.open(&ours).await.unwrap().entry().clone();
+        let kind = EntryKind::Skip { reason: "retention".into() };
+        let buckets = Buckets { absent: vec![(0, 1)], ..Buckets::default() };
+        let skip = Entry { end: 1, buckets, ..after.choice(kind, 9) };
+        let choice = Range { entry: skip.clone(), rows: vec![], deletes: vec![] };
+        assert_eq!(sink.commit(&ours, &choice).await.unwrap(), Outcome::Committed);
+        Worker::new(store.clone(), "a", 9).work(4).await;
+        assert_eq!(scanned(&store, Format::Csv).await, [2, 3]);
+        let ledger = sink.ledger(&ours.at, 1, 1).await.unwrap();
+        assert_eq!(ledger, [skip]);
+    }
+}
+
+#[tokio::test]
+async fn a_gap_and_a_wrong_count_are_refused() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (mut sink, ours) = (sink(&store).await, assignment("a"));
+    let genesis = sink.open(&ours).await.unwrap().entry().clone();
+    let mut gap = range("a", &genesis, 3, 1);
+    gap.entry.start = 1;
+    let mut miscounted = range("a", &genesis, 3, 1);
+    miscounted.entry.rows = 5;
+    for (range, word) in [(gap, "goes on at offset 0"), (miscounted, "has 4 rows")] {
+        let error = sink.commit(&ours, &range).await.unwrap_err();
+        assert!(!error.is_retryable() && error.to_string().contains(word), "{error}");
+    }
+    assert_eq!(sink.open(&ours).await.unwrap(), Standing::At(genesis));
+}
+
+#[tokio::test]
+async fn a_foreign_file_in_our_way_is_refused_by_name() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (mut sink, ours) = (sink(&store).await, assignment("a"));
+    let genesis = sink.open(&ours).await.unwrap().entry().clone();
+    let path = format!("{TABLE}/day=a%3A0/numbers-0-0-3.1.0.csv");
+    store.put(&path, "n\n".into(), crate::lake::Put::IfAbsent).await.unwrap();
+    let error = sink.commit(&ours, &range("a", &genesis, 3, 1)).await.unwrap_err();
+    assert!(!error.is_retryable() && error.to_string().contains("numbers-0-0-3"), "{error}");
+}
+
+/// Which I/Os a worker does.
+async fn ios(store: &Arc<dyn Store>, code: &'static str) -> Vec<String> {
+    let way = Way::to(store);
+    let mut sink = Worker::new(way.clone(), code, 1).connect().await;
+    let log = Arc::new(Mutex::new(vec![]));
+    let written = log.clone();
+    way.faults.set_hook(Some(Arc::new(move |operation, _| {
+        written.lock().unwrap().push(operation.to_owned());
+        async {}.boxed()
+    })));
+    sink.open(&assignment(code)).await.unwrap();
+    log.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn opening_costs_little_however_long_the_ledger() {
+    for (store, _held) in stores() {
+        Worker::new(store.clone(), "a", 1).work(20).await;
+        assert_eq!(ios(&store, "a").await, ["list", "list", "get", "get"]);
+        let checkpoints = paths(&store, &format!("{LEDGER}checkpoints/")).await;
+        assert_eq!(
+            checkpoints.len(),
+            7,
+            "after 2, 5, …, 20: every three ranges, the genesis being one"
+        );
+        exact(&store, Format::Csv, 20, "through checkpoints").await;
+        let mut sink = sink(&store).await;
+        for (from, max) in [(0, 1), (2, 2), (5, 100), (19, 5), (20, 5), (21, 5), (0, 0)] {
+            let seqs: Vec<_> = sink
+                .ledger(&assignment("a").at, from, max)
+                .await
+                .unwrap()
+                .iter()
+                .map(|e| e.seq)
+                .collect();
+            assert_eq!(seqs, (from..21).take(max).collect::<Vec<_>>(), "{max} from {from}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn checkpoints_hold_the_tries_that_were_committed() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    for (until, code) in [(4, "a"), (9, "b"), (14, "a")] {
+        leave_any_half_done(&store, if code == "a" { "b" } else { "a" }).await;
+        Worker::new(store.clone(), code, 2).work(until).await;
+    }
+    exact(&store, Format::Csv, 14, "abandoned tries in between").await;
+}
+
+/// Plans a range of two files after whatever there is, and writes one of them.
+async fn leave_any_half_done(store: &Arc<dyn Store>, code: &'static str) {
+    let way = Way::to(store);
+    let mut sink = Worker::new(way.clone(), code, 2).connect().await;
+    let after = sink.open(&assignment(code)).await.unwrap().entry().clone();
+    way.before_io(3, |faults| {
+        faults.fail_next(99);
+        async {}.boxed()
+    });
+    let range = range(code, &after, after.end + 2, 1);
+    sink.commit(&assignment(code), &range).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_lost_checkpoint_is_made_up_for() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let way = Way::to(&store);
+    way.faults.set_hook(Some(Arc::new({
+        let faults = way.faults.clone();
+        move |operation, path| {
+            if operation == "put" && path.contains("checkpoints/") {
+                faults.fail_next(1);
+            }
+            async {}.boxed()
+        }
+    })));
+    Worker::new(way, "a", 1).work(5).await;
+    assert!(paths(&store, &format!("{LEDGER}checkpoints/")).await.is_empty());
+    Worker::new(store.clone(), "a", 1).work(6).await;
+    assert_eq!(paths(&store, &format!("{LEDGER}checkpoints/")).await.len(), 1);
+    exact(&store, Format::Csv, 6, "with one late checkpoint").await;
+}
+
+#[tokio::test]
+async fn partitions_and_topics_of_one_pipeline_are_all_read() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut sink = sink(&store).await;
+    for (topic, partition) in
+        [("numbers", 0), ("numbers", 1), ("numbers", 10), ("numbers-x", 0), ("n", 2)]
+    {
+        let mut ours = assignment("a");
+        ours.at = millstream_topic::TopicPartition::new(topic, partition);
+        let genesis = sink.open(&ours).await.unwrap().entry().clone();
+        sink.commit(&ours, &range("a", &genesis, 1, 1)).await.unwrap();
+    }
+    assert_eq!(scanned(&store, Format::Csv).await, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assert_eq!(committed_files(&*store, TABLE).await.unwrap().len(), 10);
+    let unknown: Result<(), SinkError> = {
+        let mut visit = |_| panic!("no rows of others");
+        lake(store.clone(), Format::Csv).scan("app.others", &mut visit).await
+    };
+    unknown.unwrap();
+}

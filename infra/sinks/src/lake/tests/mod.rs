@@ -1,0 +1,9 @@
+//! The protocol's tests: workers on shared stores, with faults between any two I/Os.
+
+mod branches;
+mod conformance;
+mod faults;
+mod interleaved;
+mod reading;
+mod tables;
+mod world;

@@ -1,0 +1,32 @@
+//! Upserted rows and exact counters in SQL tables; the position and the ledger live beside them, so one
+//! transaction moves all three.
+//!
+//! The user's table is a plain table with the rows that are there, for whoever opens the file with `sqlite3`:
+//! an upserted one has one more column, `_version`. Keys that were deleted are remembered with their version
+//! in `_millstream_gone_<table>`, so that an older write that comes late can't revive them.
+//!
+//! # Layout
+//! - [`SqlTable`]: the target; [`Database`]: the file it lives in.
+//! - [`databases`], [`read_table`]: what is in the files, for `millstream query`.
+//! - `layout`, `statements`: what may be a table, how it grows, and the SQL text for it.
+//! - `merge`: a range's rows become one change per key, in key order. Knows no database.
+//! - `values`, `moments`: Arrow values as SQL values and back.
+//! - `positions`, `commit`: the transactions. `scan`: reading. `faults`: what SQLite's errors call for.
+
+mod commit;
+mod database;
+mod faults;
+mod layout;
+mod merge;
+mod moments;
+mod positions;
+mod scan;
+mod statements;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use database::Database;
+pub use scan::{DatabaseTables, RecordBatches, TableInfo, databases, read_table};
+pub use table::SqlTable;

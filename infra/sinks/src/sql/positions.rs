@@ -1,0 +1,249 @@
+//! Owners, positions and ledgers: the rows in the system tables.
+
+use millstream_engine::SinkError;
+use millstream_engine::ledger::{Assignment, Entry, EntryKind};
+use millstream_topic::TopicPartition;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::faults::Fault;
+use super::layout::{Kept, Layout};
+use super::statements;
+
+/// The owner's record of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Owned {
+    pub pipeline: String,
+    pub layout: Layout,
+    /// The layout's schema as it is stored: two that are equal need not be read twice.
+    pub schema_text: String,
+}
+
+/// The record of a table, if it has one.
+pub(super) fn owned(connection: &Connection, table: &str) -> Result<Option<Owned>, Fault> {
+    let mut query = connection.prepare_cached(
+        "SELECT table_name, pipeline, keeping, schema FROM _millstream_owner WHERE table_name = ?",
+    )?;
+    let record = query.query_row([table], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+    });
+    let Some((name, pipeline, keeping, schema_text)) = record.optional()? else { return Ok(None) };
+    let kept: Kept = serde_json::from_str(&keeping).map_err(|e| unreadable(table, &e))?;
+    let schema = serde_json::from_str(&schema_text).map_err(|e| unreadable(table, &e))?;
+    Ok(Some(Owned { pipeline, layout: Layout { table: name, kept, schema }, schema_text }))
+}
+
+/// Makes the table or lets it grow, and records the pipeline as its owner.
+pub(super) fn own(
+    connection: &mut Connection,
+    pipeline: &str,
+    wanted: &Layout,
+) -> Result<Owned, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let table = &wanted.table;
+    let there = exists(&transaction, table)?;
+    let layout = match owned(&transaction, table)? {
+        None if there => {
+            let why = "there is a table of that name that Millstream did not make";
+            return Err(refuse_table(table, pipeline, why).into());
+        }
+        None => {
+            transaction.execute_batch(&statements::create(wanted))?;
+            wanted.clone()
+        }
+        Some(owned) => {
+            check_owned(&owned, pipeline, wanted, there)?;
+            let (grown, added) = owned.layout.grown(&wanted.schema)?;
+            for field in &added {
+                transaction.execute_batch(&statements::add_column(&grown, field))?;
+            }
+            grown
+        }
+    };
+    let keeping = serde_json::to_string(&layout.kept).map_err(|e| unreadable(table, &e))?;
+    let schema_text = serde_json::to_string(&layout.schema).map_err(|e| unreadable(table, &e))?;
+    transaction.execute(
+        "INSERT INTO _millstream_owner (table_name, pipeline, keeping, schema) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (table_name) DO UPDATE SET schema = excluded.schema",
+        params![table, pipeline, keeping, schema_text],
+    )?;
+    transaction.commit()?;
+    Ok(Owned { pipeline: pipeline.to_owned(), layout, schema_text })
+}
+
+fn check_owned(
+    owned: &Owned,
+    pipeline: &str,
+    wanted: &Layout,
+    there: bool,
+) -> Result<(), SinkError> {
+    let table = &wanted.table;
+    check_owner(&owned.pipeline, table, pipeline)?;
+    if owned.layout.table != *table {
+        let why = format!("it is spelt {:?} in the database", owned.layout.table);
+        return Err(refuse_table(table, pipeline, &why));
+    }
+    if owned.layout.kept != wanted.kept {
+        let why = format!("it was made as {:?} and would be {:?}", owned.layout.kept, wanted.kept);
+        return Err(refuse_table(table, pipeline, &why));
+    }
+    if !there {
+        // Made anew, it would be empty, and the position says that it holds all that came before.
+        let why = "the table was dropped, and its position is still there";
+        return Err(refuse_table(table, pipeline, why));
+    }
+    Ok(())
+}
+
+pub(super) fn check_owner(owner: &str, table: &str, pipeline: &str) -> Result<(), SinkError> {
+    if owner == pipeline {
+        return Ok(());
+    }
+    Err(refuse_table(table, pipeline, &format!("it belongs to pipeline {owner}")))
+}
+
+/// Whether a table or a view of that name is there.
+pub(super) fn exists(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let mut query = connection.prepare_cached(
+        "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
+    )?;
+    query.exists([table])
+}
+
+/// The last entry of a partition, written now if there is none.
+pub(super) fn open(
+    connection: &mut Connection,
+    table: &str,
+    assignment: &Assignment,
+    now_ms: i64,
+) -> Result<Entry, Fault> {
+    if let Some(last) = last(connection, table, assignment)? {
+        return Ok(last);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another worker may have been here between the look and the lock.
+    if let Some(last) = last(&transaction, table, assignment)? {
+        return Ok(last);
+    }
+    let genesis = Entry::genesis(assignment, now_ms);
+    transaction.execute(
+        "INSERT INTO _millstream_position (table_name, pipeline, topic, partition, seq) VALUES (?, ?, ?, ?, 0)",
+        params![table, assignment.pipeline, assignment.at.topic, assignment.at.partition],
+    )?;
+    append(&transaction, table, assignment, &genesis)?;
+    transaction.commit()?;
+    Ok(genesis)
+}
+
+fn last(
+    connection: &Connection,
+    table: &str,
+    assignment: &Assignment,
+) -> Result<Option<Entry>, Fault> {
+    let mut query = connection.prepare_cached(
+        "SELECT entry FROM _millstream_position LEFT JOIN _millstream_ledger
+             USING (table_name, pipeline, topic, partition, seq)
+         WHERE table_name = ? AND pipeline = ? AND topic = ? AND partition = ?",
+    )?;
+    let key = params![table, assignment.pipeline, assignment.at.topic, assignment.at.partition];
+    match query.query_row(key, |row| row.get::<_, Option<String>>(0)).optional()? {
+        None => Ok(None),
+        Some(None) => Err(unreadable(table, &"the position's entry is missing").into()),
+        Some(Some(text)) => Ok(Some(entry(table, &text)?)),
+    }
+}
+
+/// Moves the position from `seq - 1` to `seq`; false where it is elsewhere.
+pub(super) fn advance(
+    connection: &Connection,
+    table: &str,
+    assignment: &Assignment,
+    seq: u64,
+) -> rusqlite::Result<bool> {
+    let (Ok(seq), true) = (i64::try_from(seq), seq > 0) else { return Ok(false) };
+    let mut update = connection.prepare_cached(
+        "UPDATE _millstream_position SET seq = ?1
+         WHERE table_name = ?2 AND pipeline = ?3 AND topic = ?4 AND partition = ?5 AND seq = ?1 - 1",
+    )?;
+    let at = &assignment.at;
+    let moved = update.execute(params![seq, table, assignment.pipeline, at.topic, at.partition])?;
+    Ok(moved == 1)
+}
+
+pub(super) fn append(
+    connection: &Connection,
+    table: &str,
+    assignment: &Assignment,
+    entry: &Entry,
+) -> Result<(), Fault> {
+    let text = serde_json::to_string(entry).map_err(|error| unreadable(table, &error))?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO _millstream_ledger (table_name, pipeline, topic, partition, seq, entry)
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
+    let at = &assignment.at;
+    let seq = entry.seq.cast_signed();
+    insert.execute(params![table, assignment.pipeline, at.topic, at.partition, seq, text])?;
+    Ok(())
+}
+
+pub(super) fn ledger(
+    connection: &Connection,
+    table: &str,
+    pipeline: &str,
+    at: &TopicPartition,
+    (from, max): (u64, usize),
+) -> Result<Vec<Entry>, Fault> {
+    let mut query = connection.prepare_cached(
+        "SELECT entry FROM _millstream_ledger
+         WHERE table_name = ? AND pipeline = ? AND topic = ? AND partition = ? AND seq >= ?
+         ORDER BY seq LIMIT ?",
+    )?;
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let key = params![table, pipeline, at.topic, at.partition, from, max];
+    let texts = query.query_map(key, |row| row.get::<_, String>(0))?;
+    texts.map(|text| Ok(entry(table, &text?)?)).collect()
+}
+
+/// Counts made by two versions of the code must not be mixed unless the operator says so.
+pub(super) fn check_code(
+    layout: &Layout,
+    last: &Entry,
+    ours: &Assignment,
+) -> Result<(), SinkError> {
+    if !matches!(layout.kept, Kept::Count { .. })
+        || last.fingerprint == ours.fingerprint
+        || last.kind == EntryKind::AcceptChange
+    {
+        return Ok(());
+    }
+    Err(SinkError::refused(
+        format!("count {} on in table {}", ours.at, layout.table),
+        format!(
+            "its counts were made by other code ({}, ours is {})",
+            last.fingerprint, ours.fingerprint
+        ),
+        "name a new table, which is then counted from the topic's beginning, or accept the mixture with \
+         `millstream position accept-change`",
+    ))
+}
+
+fn entry(table: &str, text: &str) -> Result<Entry, SinkError> {
+    serde_json::from_str(text).map_err(|error| unreadable(table, &error))
+}
+
+fn unreadable(table: &str, why: &dyn std::fmt::Display) -> SinkError {
+    SinkError::refused(
+        format!("read Millstream's records of table {table}"),
+        why.to_string(),
+        "restore the file from a backup, or name a new table",
+    )
+}
+
+fn refuse_table(table: &str, pipeline: &str, why: &str) -> SinkError {
+    SinkError::refused(
+        format!("use table {table} for pipeline {pipeline}"),
+        why,
+        "name a new table, which is then built from the topic, or restore the file from a backup",
+    )
+}

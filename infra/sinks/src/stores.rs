@@ -1,0 +1,65 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_engine::{SinkError, Target};
+
+use crate::lake::{DirStore, Format, Lake};
+use crate::sql::{Database, SqlTable};
+
+/// The places a configuration names by URL. Opening checks the URLs only; targets connect later.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    tables: PathBuf,
+    lake: Arc<DirStore>,
+}
+
+impl Stores {
+    /// `tables`: `sqlite://directory` holding one file per database; `lake`: `file://directory`.
+    /// Relative directories are meant from `base`.
+    pub fn open(tables: &str, lake: &str, base: &Path) -> Result<Self, SinkError> {
+        let tables = directory("stores.tables", tables, "sqlite://", base)?;
+        let lake = directory("stores.lake", lake, "file://", base)?;
+        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)) })
+    }
+
+    /// Where the databases' files are.
+    pub fn tables(&self) -> &Path {
+        &self.tables
+    }
+
+    /// The lake's store.
+    pub fn lake_store(&self) -> Arc<DirStore> {
+        self.lake.clone()
+    }
+
+    /// A table that keeps, per key, the row with the highest version.
+    pub fn upsert(&self, database: &str, table: &str, key: &[&str]) -> Arc<dyn Target> {
+        Arc::new(SqlTable::upsert(self.database(database), table, key))
+    }
+
+    /// A table whose `count` column grows, per key, by each row's.
+    pub fn count(&self, database: &str, table: &str, key: &[&str], count: &str) -> Arc<dyn Target> {
+        Arc::new(SqlTable::count(self.database(database), table, key, count))
+    }
+
+    /// Files of the lake, in one directory per value of the columns `partition_by`.
+    pub fn files(&self, table: &str, format: Format, partition_by: &[&str]) -> Arc<dyn Target> {
+        Arc::new(Lake::new(self.lake.clone(), table, format, partition_by))
+    }
+
+    fn database(&self, name: &str) -> Database {
+        Database::new(self.tables.join(format!("{name}.db")))
+    }
+}
+
+fn directory(key: &str, url: &str, scheme: &str, base: &Path) -> Result<PathBuf, SinkError> {
+    url.strip_prefix(scheme).filter(|rest| !rest.is_empty()).map(|rest| base.join(rest)).ok_or_else(
+        || {
+            SinkError::refused(
+                format!("read {key}"),
+                format!("{url:?} is not {scheme}directory"),
+                format!("correct {key}"),
+            )
+        },
+    )
+}

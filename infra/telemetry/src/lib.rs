@@ -1,0 +1,18 @@
+//! What a process says about itself, and how it hears that it shall stop.
+//!
+//! # Layout
+//!
+//! - [`init`]: log lines to standard error, as text or as JSON; [`Logging`] says which
+//! - [`stop_signal`]: Ctrl-C and SIGTERM as a token; the second one exits at once
+//!
+//! # Environment
+//!
+//! - `MILLSTREAM_LOG`: which lines, such as `debug` or `warn,millstream_topic=trace` (the syntax of tracing's `EnvFilter`)
+//! - `MILLSTREAM_LOG_FORMAT`: `text` (the default) or `json`, one object a line
+//! - `NO_COLOR`: not empty, no colours; there are none either when standard error isn't a terminal
+
+mod logging;
+mod stop;
+
+pub use logging::{Format, Logging, LoggingError, init, init_to};
+pub use stop::stop_signal;

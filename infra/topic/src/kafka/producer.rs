@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::DeliveryFuture;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::time::sleep;
+
+use super::errors::told;
+use super::quiet::Quiet;
+use crate::{Outgoing, Placed, TopicError};
+
+pub(super) type Sender = FutureProducer<Quiet>;
+
+/// How long to wait before trying again when the producer's queue is full.
+const FULL: Duration = Duration::from_millis(5);
+
+/// Sends all records and waits for every delivery. After the first one that isn't taken, no further
+/// ones are sent. A record that was there already when its reply was lost has the offset -1.
+pub(super) async fn append(
+    producer: &Sender,
+    topic: &str,
+    records: Vec<Outgoing>,
+) -> Result<Vec<Placed>, TopicError> {
+    let mut sent = Vec::with_capacity(records.len());
+    let mut failed = None;
+    for record in &records {
+        match send(producer, topic, record).await {
+            Ok(delivery) => sent.push(delivery),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    let mut placed = Vec::with_capacity(sent.len());
+    for delivery in sent {
+        match delivery.await {
+            Ok(Ok(at)) => placed.push(Placed { partition: at.partition as u32, offset: at.offset }),
+            Ok(Err((error, _))) => failed = failed.or(Some(error)),
+            Err(_) => failed = failed.or(Some(KafkaError::Canceled)),
+        }
+    }
+    match failed {
+        None => Ok(placed),
+        Some(error) => Err(told(format!("append to topic {topic}"), error)),
+    }
+}
+
+/// Whether the producer can't be used any more.
+pub(super) fn is_spent(producer: &Sender) -> bool {
+    producer.client().fatal_error().is_some()
+}
+
+/// Puts one record into the producer's queue, waiting while that is full.
+async fn send(
+    producer: &Sender,
+    topic: &str,
+    record: &Outgoing,
+) -> Result<DeliveryFuture, KafkaError> {
+    let mut message = FutureRecord {
+        topic,
+        partition: record.partition.map(|partition| partition as i32),
+        payload: record.value.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: record.timestamp_ms,
+        headers: headers(record),
+    };
+    loop {
+        match producer.send_result(message) {
+            Ok(delivery) => return Ok(delivery),
+            Err((KafkaError::MessageProduction(Code::QueueFull), back)) => message = back,
+            Err((error, _)) => return Err(error),
+        }
+        sleep(FULL).await;
+    }
+}
+
+fn headers(record: &Outgoing) -> Option<OwnedHeaders> {
+    if record.headers.is_empty() {
+        return None;
+    }
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    for (key, value) in &record.headers {
+        headers = headers.insert(Header { key, value: Some(&value[..]) });
+    }
+    Some(headers)
+}

@@ -1,0 +1,127 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use super::errors::{code, remedy, told};
+use super::quiet::log_line;
+use super::topics::PATIENCE;
+use crate::{Record, Slice, TopicError, TopicPartition};
+
+pub(super) type Reader = BaseConsumer<ReaderContext>;
+
+/// Nothing to be told to a reader but its log lines.
+#[derive(Debug, Default)]
+pub(super) struct ReaderContext(DefaultConsumerContext);
+
+impl ClientContext for ReaderContext {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+}
+
+impl ConsumerContext for ReaderContext {}
+
+/// Reads what is there of a partition, without a group. Blocks, for at most [`PATIENCE`] after the
+/// last record that came.
+pub(super) fn read(
+    reader: &Reader,
+    at: &TopicPartition,
+    from: i64,
+    max: usize,
+) -> Result<Slice, TopicError> {
+    let doing = |error| told(format!("read {at}"), error);
+    let (low, end) =
+        reader.fetch_watermarks(&at.topic, at.partition as i32, PATIENCE).map_err(doing)?;
+    let start = from.max(low);
+    let mut slice = Slice { records: Vec::new(), next: start, end };
+    if start >= end || max == 0 {
+        return Ok(slice);
+    }
+    reader.assign(&list(at, start)).map_err(doing)?;
+    let filled = fill(reader, max, &mut slice);
+    // Lets go of what was fetched ahead, so that the next reader finds nothing of it.
+    let released = reader.unassign();
+    filled.and(released).map_err(doing)?;
+    Ok(slice)
+}
+
+/// Reads on until `max` records or the end are there.
+fn fill(reader: &Reader, max: usize, slice: &mut Slice) -> Result<(), KafkaError> {
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut trouble = Code::OperationTimedOut;
+    while slice.records.len() < max && slice.next < slice.end {
+        match reader.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                // Something of the assignment before would be below.
+                if message.offset() >= slice.next {
+                    slice.next = message.offset() + 1;
+                    slice.records.push(record(&message));
+                    deadline = Instant::now() + PATIENCE;
+                }
+            }
+            // Everything before the end as it was at the start was delivered; what is missing is absent.
+            Some(Err(KafkaError::PartitionEOF(_))) => slice.next = slice.next.max(slice.end),
+            Some(Err(error)) => match code(&error) {
+                // Retention took what was asked for; the next try begins further on.
+                Some(Code::AutoOffsetReset) => return Err(error),
+                Some(code) if remedy(code).is_some() => return Err(error),
+                code => trouble = code.unwrap_or(trouble),
+            },
+            None => slice.next = slice.next.max(position(reader)),
+        }
+        if Instant::now() >= deadline {
+            // What came is an answer; only nothing at all isn't.
+            return match slice.records.is_empty() {
+                true => Err(KafkaError::MessageConsumption(trouble)),
+                false => Ok(()),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Where the one assigned partition stands: behind control records too, which are never delivered.
+fn position(reader: &Reader) -> i64 {
+    let position = reader.position().ok();
+    let offset = position.and_then(|list| list.elements().first().map(|one| one.offset()));
+    match offset {
+        Some(Offset::Offset(offset)) => offset,
+        _ => 0,
+    }
+}
+
+/// One partition with an offset, as librdkafka wants it.
+pub(super) fn list(at: &TopicPartition, offset: i64) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(1);
+    let mut one = list.add_partition(&at.topic, at.partition as i32);
+    // Fails for negative offsets only, of which there are none.
+    if let Err(error) = one.set_offset(Offset::Offset(offset.max(0))) {
+        tracing::debug!(%error, offset, "set an offset");
+    }
+    list
+}
+
+/// A copy of the message, in our words.
+pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(|headers| {
+        let owned = headers.iter().map(|header| {
+            (header.key.to_owned(), Bytes::copy_from_slice(header.value.unwrap_or_default()))
+        });
+        owned.collect()
+    });
+    Record {
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: headers.unwrap_or_default(),
+    }
+}
