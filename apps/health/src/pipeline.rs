@@ -60,6 +60,3 @@ pub fn pipelines(settings: &Settings, stores: &Stores) -> Result<Vec<Pipeline>> 
 
     Ok(vec![patients, vehicles])
 }
-
-#[cfg(test)]
-mod tests;

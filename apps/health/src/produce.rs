@@ -91,6 +91,3 @@ async fn send_all(poll: &mut Poll, outlets: &mut [Outlet], left: &AtomicI64) -> 
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

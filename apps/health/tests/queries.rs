@@ -1,5 +1,7 @@
 //! Every file of `queries/` on what the pipelines make of a simulated day, against the same question asked in Rust.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;

@@ -3,14 +3,14 @@
 //! # Layout
 //! - [`pipeline`]: the page: topic, SQL and sinks, in the data's order.
 //! - [`event`]: the two shapes of a record, read into one schema.
-//! - `produce`: polls the API and sends what is new.
+//! - [`produce`]: polls the API and sends what is new.
 //! - [`stand_in`]: a server that answers like OpenWeather's, for those without a key.
 
 use millstream_app::App;
 
 pub mod event;
 pub mod pipeline;
-mod produce;
+pub mod produce;
 pub mod stand_in;
 
 /// The app.

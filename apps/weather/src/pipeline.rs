@@ -9,7 +9,7 @@ use millstream_topic::Topic;
 
 use crate::event::{WeatherJson, schema};
 
-pub const WEATHER: Topic = Topic::new("weather").keyed_by("city id").partitions(2).schema(schema);
+pub const WEATHER: Topic = Topic::new("weather").keyed_by("city id").partitions(3).schema(schema);
 
 pub const TOPICS: &[Topic] = &[WEATHER];
 

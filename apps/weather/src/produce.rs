@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::pipeline::WEATHER;
 use crate::stand_in::{self, Sky};
 
-const KEY: &str = "OPENWEATHER_API_KEY";
+/// The variable of the environment that holds the key.
+pub const KEY: &str = "OPENWEATHER_API_KEY";
 
 #[derive(Deserialize)]
 struct PollSection {
@@ -39,8 +40,8 @@ pub fn produce(task: Produce) -> BoxFuture<'static, Result<()>> {
     async { run(task, key(std::env::var(KEY).unwrap_or_default())?).await }.boxed()
 }
 
-/// An empty key is none.
-fn key(variable: String) -> Result<Secret> {
+/// The key as the variable has it; an empty one is none.
+pub fn key(variable: String) -> Result<Secret> {
     let key = variable.trim();
     if !key.chars().all(|c| c.is_ascii_alphanumeric()) {
         bail!("read {KEY}: a key has letters and digits only; copy it anew, or unset it");
@@ -48,7 +49,8 @@ fn key(variable: String) -> Result<Secret> {
     Ok(Secret::new(key))
 }
 
-async fn run(task: Produce, key: Secret) -> Result<()> {
+/// Polls and sends until stopped, or `--once`, or `--limit`.
+pub async fn run(task: Produce, key: Secret) -> Result<()> {
     if task.options.file.is_some() {
         bail!(
             "weather polls a server and reads no file; leave out --file, or name a server by --url"
@@ -89,6 +91,7 @@ async fn poll(task: &Produce, section: &PollSection, key: &Secret) -> Result<Pol
     Ok(if task.options.once && task.options.limit.is_none() { poll.rounds(1) } else { poll })
 }
 
+#[allow(clippy::disallowed_methods, reason = "the made-up weather begins with the real time")]
 async fn serve_stand_in(task: &Produce) -> Result<String> {
     let StandInSection { port, seed, step_s } = task.settings.section("stand_in")?;
     let sky = Sky::new(seed, Utc::now().timestamp(), step_s.get().into());
@@ -122,6 +125,3 @@ fn is_newer(latest: &mut HashMap<u32, i64>, city: u32, observation: &Value) -> b
     }
     newer
 }
-
-#[cfg(test)]
-mod tests;

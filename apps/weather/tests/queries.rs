@@ -1,5 +1,7 @@
 //! Every file of `queries/` on what the pipelines make of a few observations.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,1 +1,29 @@
-fn main() {}
+//! `millstream`: what concerns all apps at once.
+//!
+//! # Layout
+//! - [`apps`]: the apps there are. This is the only crate that knows any.
+//! - [`demo`]: all apps' producers and workers in one bounded run, and a summary.
+//! - [`query`]: SQL over the lake and the tables.
+//! - [`verify`]: are all sinks exact?
+//! - [`dlq`]: dead letters: list, show, replay. [`position`]: where sinks stand, and the operator's choices.
+
+mod apps;
+mod command;
+mod demo;
+mod dlq;
+mod position;
+mod query;
+mod show;
+mod verify;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::start() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("millstream: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

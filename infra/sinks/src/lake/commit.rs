@@ -19,11 +19,11 @@ pub(super) struct Draft<'a> {
     pub prefix: String,
     at: &'a TopicPartition,
     entry: &'a Entry,
-    files: Vec<Sized>,
+    files: Vec<Made>,
 }
 
 /// A file without its name.
-struct Sized {
+struct Made {
     hive: String,
     rows: u64,
     bytes: Bytes,
@@ -53,13 +53,13 @@ impl LakeSink {
         let (layout, own) = (self.layout.clone(), (at.clone(), entry.clone()));
         let made = tokio::task::spawn_blocking(move || {
             let files = layout.encode(&own.0, &own.1, &batches)?.into_iter();
-            let sized = files.map(|file| Sized {
+            let named = files.map(|file| Made {
                 crc32: crc32fast::hash(&file.bytes),
                 hive: file.hive,
                 rows: file.rows,
                 bytes: file.bytes,
             });
-            Ok::<_, arrow::error::ArrowError>(sized.collect())
+            Ok::<_, arrow::error::ArrowError>(named.collect())
         });
         let files = made.await.map_err(|error| SinkError::unavailable(doing(), error))?;
         let files = files.map_err(|error| {
@@ -129,7 +129,7 @@ impl LakeSink {
 
     fn plan_of(&self, draft: &Draft<'_>, attempt: u32, after: u32) -> Plan {
         let suffix = self.layout.format.suffix();
-        let file = |file: &Sized| PlannedFile {
+        let file = |file: &Made| PlannedFile {
             path: keys::data(&self.table, &file.hive, draft.at, draft.entry, attempt, suffix),
             rows: file.rows,
             bytes: file.bytes.len() as u64,

@@ -2,9 +2,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::MetadataTopic;
 
 use super::errors::{code, told};
-use super::member::{Member, Told};
+use super::member::Member;
+use super::orders::Told;
 
 /// A refusal that repeats itself is told once in this time.
 const REPEAT: Duration = Duration::from_secs(5);
@@ -44,7 +46,7 @@ impl Complaints {
         for topic in topics.elements() {
             let metadata = consumer.fetch_metadata(Some(topic.topic()), Duration::from_secs(1));
             let found = metadata.as_ref().ok().and_then(|metadata| metadata.topics().first());
-            match found.and_then(|found| found.error()).map(Code::from) {
+            match found.and_then(MetadataTopic::error).map(Code::from) {
                 Some(code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition)) => {
                     self.tell(member, KafkaError::MessageConsumption(code));
                 }

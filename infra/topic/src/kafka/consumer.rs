@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use super::errors::told;
-use super::member::{Command, Member, Told, Waker};
+use super::member::Member;
+use super::orders::{Command, Told, Waker};
 use super::settings::Settings;
 use super::slot::Delivery;
 use super::thread::{Outlet, run};
@@ -20,6 +21,8 @@ use crate::{Consumer, Event, Order, TopicError, TopicPartition};
 
 /// How many events wait for the consumer at most, of about 2 MB each at most.
 const EVENTS: usize = 8;
+/// How many changes of what is ours may wait for the consumer.
+const TOLD: usize = 64;
 /// How long a commit may take.
 const COMMIT: Duration = Duration::from_secs(70);
 /// How long a drop waits for the group to be left.
@@ -30,7 +33,7 @@ pub(super) struct KafkaConsumer {
     group: String,
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
-    told: channel::UnboundedReceiver<Told>,
+    told: channel::Receiver<Told>,
     events: channel::Receiver<Delivery>,
     full: Arc<AtomicBool>,
     partitions: HashMap<TopicPartition, Standing>,
@@ -59,7 +62,7 @@ impl KafkaConsumer {
     ) -> Result<Self, TopicError> {
         let doing = |error| told(format!("join group {group}"), error);
         let (commands, orders) = mpsc::channel();
-        let (out, told) = channel::unbounded_channel();
+        let (out, told) = channel::channel(TOLD);
         let (member, waker) =
             Member::new(group, settings.patience(), (commands.clone(), orders), out);
         let mut consumer = BaseConsumer::from_config_and_context(&settings.member(group), member)

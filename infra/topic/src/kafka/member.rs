@@ -8,52 +8,15 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
-use tokio::sync::{mpsc as channel, oneshot};
+use tokio::sync::mpsc as channel;
 use tracing::{debug, warn};
 
 use super::errors::told;
 use super::fetch::set_pauses;
+use super::orders::{Command, Told, Waker};
 use super::quiet::{Quiet, log_line};
 use super::share::Share;
 use crate::{TopicError, TopicPartition};
-
-/// What the consumer asks of the thread.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Look around: librdkafka has something, or the consumer took something.
-    Wake,
-    Seek {
-        at: TopicPartition,
-        offset: i64,
-        generation: u64,
-    },
-    Pause(TopicPartition),
-    Resume(TopicPartition),
-    Commit {
-        next: Vec<(TopicPartition, i64)>,
-        done: oneshot::Sender<Result<(), TopicError>>,
-    },
-    /// The partitions of that revocation are finished with.
-    GiveUp(u64),
-    Leave,
-}
-
-/// What the consumer is told at once, ahead of all records.
-#[derive(Debug)]
-pub(super) enum Told {
-    Assigned(Vec<TopicPartition>),
-    /// With the number to give up by.
-    Revoked(u64, Vec<TopicPartition>),
-    Lost(Vec<TopicPartition>),
-    Failed(TopicError),
-}
-
-/// Wakes the thread, once however often it is called until the thread looked.
-#[derive(Debug)]
-pub(super) struct Waker {
-    commands: mpsc::Sender<Command>,
-    woken: Arc<AtomicBool>,
-}
 
 /// A member of a group, as librdkafka's callbacks and the thread see it. All of them run on the thread;
 /// the locks are there because rdkafka can't know that.
@@ -62,21 +25,12 @@ pub(super) struct Member {
     share: Mutex<Share>,
     commands: Mutex<mpsc::Receiver<Command>>,
     woken: Arc<AtomicBool>,
-    out: channel::UnboundedSender<Told>,
+    out: channel::Sender<Told>,
     /// How long a revocation waits for the consumer.
     patience: Duration,
     leaving: AtomicBool,
     revocations: Mutex<u64>,
     pub(super) quiet: Quiet,
-}
-
-impl Waker {
-    pub(super) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            // Fails when the thread is gone, which needs no waking then.
-            let _ = self.commands.send(Command::Wake);
-        }
-    }
 }
 
 impl Member {
@@ -85,7 +39,7 @@ impl Member {
         group: &str,
         patience: Duration,
         (sender, commands): (mpsc::Sender<Command>, mpsc::Receiver<Command>),
-        out: channel::UnboundedSender<Told>,
+        out: channel::Sender<Told>,
     ) -> (Self, Waker) {
         let woken = Arc::new(AtomicBool::new(false));
         let member = Self {
@@ -99,7 +53,7 @@ impl Member {
             revocations: Mutex::new(0),
             quiet: Quiet::default(),
         };
-        (member, Waker { commands: sender, woken })
+        (member, Waker::new(sender, woken))
     }
 
     pub(super) fn group(&self) -> &str {
@@ -113,7 +67,11 @@ impl Member {
 
     pub(super) fn tell(&self, what: Told) {
         // Fails when the consumer is gone; then `Leave` is on its way.
-        let _ = self.out.send(what);
+        let _ = match what {
+            // It will be told again.
+            Told::Failed(_) => self.out.try_send(what).is_ok(),
+            _ => self.out.blocking_send(what).is_ok(),
+        };
     }
 
     pub(super) fn is_leaving(&self) -> bool {

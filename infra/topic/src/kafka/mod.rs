@@ -5,8 +5,9 @@
 //! - `settings`: how the clients are set up, and what the user may set. `errors`: whose fault, by code.
 //! - `topics`, `topic_id`: creating and describing. `producer`: appending. `slice`: reading a stretch.
 //! - `consumer`: the async side of a group's member. `thread`: the thread that polls for it. `member`: what
-//!   both know and what a rebalance does. `share`, `slot`: our partitions and what was fetched of each.
-//!   `fetch`: seeks, pauses, ends, ranges. `complaints`: what is wrong until somebody acts.
+//!   both know and what a rebalance does. `orders`: what they tell each other. `share`, `slot`: our
+//!   partitions and what was fetched of each. `fetch`: seeks, pauses, ends, ranges. `complaints`: what is
+//!   wrong until somebody acts.
 
 mod complaints;
 mod consumer;
@@ -15,6 +16,7 @@ mod fetch;
 mod member;
 #[cfg(test)]
 mod mock;
+mod orders;
 mod producer;
 mod quiet;
 mod settings;

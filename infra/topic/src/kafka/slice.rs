@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::errors::{code, remedy, told};
@@ -90,9 +91,9 @@ fn fill(reader: &Reader, max: usize, slice: &mut Slice) -> Result<(), KafkaError
 
 /// Where the one assigned partition stands: behind control records too, which are never delivered.
 fn position(reader: &Reader) -> i64 {
-    let position = reader.position().ok();
-    let offset = position.and_then(|list| list.elements().first().map(|one| one.offset()));
-    match offset {
+    let Ok(positions) = reader.position() else { return 0 };
+    let elements = positions.elements();
+    match elements.first().map(TopicPartitionListElem::offset) {
         Some(Offset::Offset(offset)) => offset,
         _ => 0,
     }

@@ -1,6 +1,6 @@
 //! The id that brokers give a topic when it is created. librdkafka tells it (DescribeTopics, since 2.3),
 //! but rust-rdkafka 0.39 doesn't wrap that call, so this file does.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "rust-rdkafka has no safe form of this one call")]
 
 use std::ffi::{CStr, CString};
 use std::ptr;

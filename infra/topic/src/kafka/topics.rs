@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::MetadataPartition;
 
 use super::errors::{code, remedy, told};
 use super::quiet::Plain;
@@ -49,7 +50,7 @@ pub(super) fn partitions(admin: &Admin, topic: &str) -> Result<Option<(u32, i32)
     };
     match found.error().map(Code::from) {
         None => {
-            let leader = found.partitions().iter().map(|partition| partition.leader()).max();
+            let leader = found.partitions().iter().map(MetadataPartition::leader).max();
             Ok(Some((found.partitions().len() as u32, leader.unwrap_or(-1))))
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),

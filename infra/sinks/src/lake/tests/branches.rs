@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt;
 use millstream_engine::ledger::{Buckets, Entry, EntryKind};
 use millstream_engine::{Outcome, Range, Sink, SinkError, Standing, Target};
 
 use super::world::{TABLE, Way, Worker, assignment, exact, lake, range, rows, scanned, stores};
-use crate::lake::{Format, MemoryStore, Store, committed_files};
+use crate::lake::{Format, Listed, MemoryStore, Put, Store, Stored, committed_files};
 
 const LEDGER: &str = "_millstream/app.rows/numbers/0/";
 
@@ -213,7 +215,7 @@ async fn a_foreign_file_in_our_way_is_refused_by_name() {
     let (mut sink, ours) = (sink(&store).await, assignment("a"));
     let genesis = sink.open(&ours).await.unwrap().entry().clone();
     let path = format!("{TABLE}/day=a%3A0/numbers-0-0-3.1.0.csv");
-    store.put(&path, "n\n".into(), crate::lake::Put::IfAbsent).await.unwrap();
+    store.put(&path, "n\n".into(), Put::IfAbsent).await.unwrap();
     let error = sink.commit(&ours, &range("a", &genesis, 3, 1)).await.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("numbers-0-0-3"), "{error}");
 }
@@ -320,4 +322,54 @@ async fn partitions_and_topics_of_one_pipeline_are_all_read() {
         lake(store.clone(), Format::Csv).scan("app.others", &mut visit).await
     };
     unknown.unwrap();
+}
+
+/// A listing that missed what was written while it was made.
+#[derive(Debug)]
+struct Missing(Arc<dyn Store>, &'static str);
+
+#[async_trait]
+impl Store for Missing {
+    async fn put(&self, path: &str, bytes: Bytes, how: Put) -> Result<Stored, SinkError> {
+        self.0.put(path, bytes, how).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Bytes>, SinkError> {
+        self.0.get(path).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<Listed>, SinkError> {
+        let listed = self.0.list(prefix, start_after, max).await?;
+        Ok(listed.into_iter().filter(|listed| !listed.path.contains(self.1)).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_missed_keys_misleads_nobody() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    leave_half_done(&store, 1).await;
+    let mut first = sink(&store).await;
+    let standing = first.open(&assignment("b")).await.unwrap();
+    let range = range("b", standing.entry(), 1, 1);
+    first.commit(&assignment("b"), &range).await.unwrap();
+    leave_any_half_done(&store, "a").await;
+    for missed in
+        ["01.1.", "01.1.end", "01.1.plan", "01.0.", "01.", ".0.plan", "02.0.", "02.0.plan"]
+    {
+        let stale: Arc<dyn Store> = Arc::new(Missing(store.clone(), missed));
+        assert_eq!(scanned(&stale, Format::Csv).await, [0, 1], "without {missed}");
+        let mut reader = sink(&stale).await;
+        let entries = reader.ledger(&assignment("a").at, 1, 1).await.unwrap();
+        assert_eq!(entries, [range.entry.clone()], "without {missed}");
+    }
+    let stale: Arc<dyn Store> = Arc::new(Missing(store.clone(), "01.1."));
+    let mut misled = sink(&stale).await;
+    misled.open(&assignment("b")).await.unwrap();
+    Worker::new(store.clone(), "b", 3).work(6).await;
+    exact(&store, Format::Csv, 6, "after somebody was misled").await;
 }

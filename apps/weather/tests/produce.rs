@@ -1,20 +1,24 @@
+//! The producer against servers of a test, well-behaved and not, and against its own stand-in.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap as Map;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use millstream_app::{ProduceOptions, Rate, Sent};
-use millstream_config::Settings;
+use millstream_app::{Produce, ProduceOptions, Rate, Sent};
+use millstream_config::{Secret, Settings};
 use millstream_topic::{Record, Subscriptions, TopicPartition, memory::Memory};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-use super::*;
+use weather::produce::{KEY, key, run};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const CHICAGO: &str = "4887398";
@@ -26,7 +30,7 @@ fn task(topics: &Memory, options: ProduceOptions) -> Produce {
         [("WEATHER_POLL__EVERY_S", "1"), ("WEATHER_POLL__CALLS_PER_MINUTE", "100000")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Produce {
-        settings: Settings::load("weather", crate::APP.defaults, None, environment)
+        settings: Settings::load("weather", weather::APP.defaults, None, environment)
             .expect("settings"),
         topics: Arc::new(topics.clone()),
         options,
@@ -42,7 +46,7 @@ fn from(url: &str) -> ProduceOptions {
 
 async fn sent(topics: &Memory) -> Vec<Record> {
     let mut all = vec![];
-    for partition in 0..2 {
+    for partition in 0..3 {
         let slice = topics
             .read(&TopicPartition::new("weather", partition), 0, 100_000)
             .await
@@ -223,13 +227,12 @@ async fn an_observation_that_is_not_newer_is_dropped() {
     assert!(times.values().all(|times| *times == [5, 6]), "{times:?}");
 }
 
-#[test]
-fn each_city_has_a_time_of_its_own() {
-    let mut latest = HashMap::new();
-    let mut newer = |city, dt| is_newer(&mut latest, city, &serde_json::json!({"dt": dt}));
-    assert!(newer(1, 10) && newer(2, 5) && newer(1, 11));
-    assert!(!newer(1, 11) && !newer(1, 10) && !newer(2, 5));
-    assert!(is_newer(&mut latest, 1, &serde_json::json!({"cod": 200})));
+#[tokio::test]
+async fn an_answer_without_a_time_goes_on_to_be_dead_lettered() {
+    let url = server(|_, _| reply(StatusCode::OK, r#"{"name":"Oslo"}"#)).await;
+    let topics = Memory::new();
+    run(task(&topics, from(&url)), Secret::new(SECRET)).await.expect("produced");
+    assert_eq!(sent(&topics).await.len(), 3);
 }
 
 #[tokio::test]
@@ -255,7 +258,7 @@ fn a_key_is_trimmed_and_never_shown() {
     assert_eq!(good.expose(), "0123abcDEF");
     assert!(!format!("{good:?} {good}").contains("0123"));
     let error = format!("{:#}", key("0123&units=metric".to_owned()).expect_err("refused"));
-    assert!(error.contains(super::KEY) && !error.contains("0123"), "{error}");
+    assert!(error.contains(KEY) && !error.contains("0123"), "{error}");
 }
 
 #[tokio::test]
@@ -271,7 +274,7 @@ async fn problems_name_the_setting() {
         let mut task = task(&Memory::new(), ProduceOptions::default());
         let environment = [(name.to_owned(), value.to_owned())];
         task.settings =
-            Settings::load("weather", crate::APP.defaults, None, environment).expect("typed");
+            Settings::load("weather", weather::APP.defaults, None, environment).expect("typed");
         let key = if words.contains("stand_in") { "" } else { SECRET };
         let error = format!("{:#}", run(task, Secret::new(key)).await.expect_err(name));
         assert!(error.contains(words) && !error.contains(SECRET), "{error}");

@@ -1,16 +1,26 @@
+//! What the pipelines make of single events: NEWS2 bands, thresholds, dates.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
+use anyhow::Result;
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use health::simulation::is_emergency;
+use millstream_config::Settings;
+use millstream_engine::Pipeline;
+use millstream_sinks::Stores;
 use serde_json::{Value, json};
-
-use super::*;
 
 fn planned(environment: &[(&str, &str)]) -> Result<Vec<Pipeline>> {
     let environment =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let settings = Settings::load("health", crate::APP.defaults, None, environment)?;
-    pipelines(&settings, &Stores::open("sqlite://tables", "file://lake", Path::new("."))?)
+    let settings = Settings::load("health", health::APP.defaults, None, environment)?;
+    (health::APP.pipelines)(
+        &settings,
+        &Stores::open("sqlite://tables", "file://lake", Path::new("."))?,
+    )
 }
 
 fn rows(pipeline: &Pipeline, events: &[Value]) -> RecordBatch {
@@ -97,8 +107,8 @@ fn the_simulators_alert_is_a_score_of_three_in_one_sign() {
         [(40, 97.0), (41, 97.0), (130, 91.5), (131, 97.0), (70, 91.4), (70, 91.5)]
     {
         let alone = [reading(pulse, 100), reading(70, oxygen)];
-        let urgent = scores(&alone).iter().any(|score| *score == Some(3));
-        assert_eq!(crate::simulation::is_emergency(pulse, oxygen), urgent, "{pulse} {oxygen}");
+        let urgent = scores(&alone).contains(&Some(3));
+        assert_eq!(is_emergency(pulse, oxygen), urgent, "{pulse} {oxygen}");
     }
 }
 
@@ -134,8 +144,7 @@ fn location_is_flat_and_the_date_is_the_days_in_utc() {
     let mut nowhere = reading(70, 97);
     nowhere["location"] = Value::Null;
     let rows = rows(&planned(&[]).expect("planned")[0], &[reading(70, 97), later, nowhere]);
-    let dates =
-        arrow::compute::cast(&rows["date"], &arrow::datatypes::DataType::Utf8).expect("text");
+    let dates = arrow::compute::cast(&rows["date"], &DataType::Utf8).expect("text");
     assert_eq!(dates.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["2026-11-21"; 3]);
     let latitude = rows["latitude"].as_primitive::<Float64Type>();
     assert!((latitude.value(0) - 51.51).abs() < f64::EPSILON && latitude.is_null(2));

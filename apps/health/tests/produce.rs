@@ -1,18 +1,22 @@
+//! The producer against its own simulator and against feeds of a test.
+
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use millstream_app::{ProduceOptions, Rate, Sent};
+use health::APP;
+use millstream_app::{Produce, ProduceOptions, Rate, Sent};
 use millstream_config::Settings;
 use millstream_topic::{Record, Subscriptions, TopicPartition, memory::Memory};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-use super::*;
 
 static NOTICES: Mutex<Vec<String>> = Mutex::new(vec![]);
 
@@ -20,8 +24,7 @@ fn task(topics: &Memory, options: ProduceOptions, environment: &[(&str, &str)]) 
     let environment =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Produce {
-        settings: Settings::load("health", crate::APP.defaults, None, environment)
-            .expect("settings"),
+        settings: Settings::load("health", APP.defaults, None, environment).expect("settings"),
         topics: Arc::new(topics.clone()),
         options,
         stop: CancellationToken::new(),
@@ -57,7 +60,7 @@ async fn once_sends_the_configured_count_and_the_vehicles_that_follow() {
         &[("HEALTH_SIMULATE__COUNT", "5500")],
     );
     let count = task.sent.clone();
-    run(task).await.expect("produced");
+    (APP.produce)(task).await.expect("produced");
     let (patients, vehicles) =
         (sent(&topics, "patient_data").await, sent(&topics, "emergency_vehicle_data").await);
     assert_eq!(patients.len(), 5_500);
@@ -88,7 +91,7 @@ async fn once_sends_the_configured_count_and_the_vehicles_that_follow() {
 #[tokio::test]
 async fn the_limit_counts_both_topics() {
     let topics = Memory::new();
-    run(task(&topics, ProduceOptions { limit: Some(4_321), ..fast() }, &[]))
+    (APP.produce)(task(&topics, ProduceOptions { limit: Some(4_321), ..fast() }, &[]))
         .await
         .expect("produced");
     let (patients, vehicles) =
@@ -100,7 +103,8 @@ async fn the_limit_counts_both_topics() {
 #[tokio::test]
 async fn one_url_for_two_feeds_is_refused() {
     let options = ProduceOptions { url: Some("http://127.0.0.1:1/".to_owned()), ..fast() };
-    let error = run(task(&Memory::new(), options, &[])).await.expect_err("refused").to_string();
+    let error =
+        (APP.produce)(task(&Memory::new(), options, &[])).await.expect_err("refused").to_string();
     assert!(error.contains("--url") && error.contains("[feeds] patients_url"), "{error}");
 }
 
@@ -124,7 +128,9 @@ async fn foreign_feeds_are_polled_as_they_are_and_apart() {
     let urls =
         [("HEALTH_FEEDS__PATIENTS_URL", p.as_str()), ("HEALTH_FEEDS__VEHICLES_URL", v.as_str())];
     let topics = Memory::new();
-    run(task(&topics, ProduceOptions { once: true, ..fast() }, &urls)).await.expect("produced");
+    (APP.produce)(task(&topics, ProduceOptions { once: true, ..fast() }, &urls))
+        .await
+        .expect("produced");
     let patients = sent(&topics, "patient_data").await;
     assert_eq!(patients.len(), 1);
     assert_eq!(
@@ -141,7 +147,7 @@ async fn foreign_feeds_are_polled_as_they_are_and_apart() {
 async fn a_port_in_use_names_the_key() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
-    let error = run(task(&Memory::new(), fast(), &[("HEALTH_SIMULATE__PORT", &port)]))
+    let error = (APP.produce)(task(&Memory::new(), fast(), &[("HEALTH_SIMULATE__PORT", &port)]))
         .await
         .expect_err("in use");
     let error = format!("{error:#}");
@@ -157,7 +163,7 @@ async fn a_stop_ends_it_and_what_was_taken_is_sent() {
         &[],
     );
     let (stop, count) = (task.stop.clone(), task.sent.clone());
-    let running = tokio::spawn(run(task));
+    let running = tokio::spawn((APP.produce)(task));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while count.get() < 20 {
         assert!(tokio::time::Instant::now() < deadline, "{} sent", count.get());
@@ -174,13 +180,13 @@ async fn a_stop_ends_it_and_what_was_taken_is_sent() {
     assert_eq!(all as u64, count.get());
 }
 
-/// A measure, run by hand: `cargo test -p health --lib -- --ignored --nocapture`.
+/// A measure, run by hand: `cargo test -p health --test produce -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measure of speed, which depends on the machine"]
 async fn events_per_second() {
     let topics = Memory::new();
     let start = std::time::Instant::now();
-    run(task(&topics, ProduceOptions { limit: Some(50_000), ..fast() }, &[]))
+    (APP.produce)(task(&topics, ProduceOptions { limit: Some(50_000), ..fast() }, &[]))
         .await
         .expect("produced");
     println!("{:.0} events/s through HTTP", 50_000.0 / start.elapsed().as_secs_f64());

@@ -1,0 +1,85 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use crate::apps::Where;
+use crate::{demo, dlq, position, query, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream demo                                             four apps at work, and what came of it
+  millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'
+  millstream query --format csv 'SELECT * FROM weather'
+  millstream verify                                           is every sink exact?
+  millstream dlq list                                         records that could not be worked off
+  millstream position show                                    where every pipeline stands";
+
+/// Streams into stores you can ask.
+#[derive(Parser)]
+#[command(name = "millstream", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run all apps' producers and workers, then show what came of it
+    Demo(demo::Options),
+    /// Ask the lake's tables and the databases' tables, by their names, with SQL
+    Query(query::Options),
+    /// Compare every sink with its topics; exit code 1 if anything is lost, doubled or at odds
+    Verify {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Only this pipeline (`app.pipeline`); may be repeated
+        #[arg(value_name = "PIPELINE")]
+        only: Vec<String>,
+    },
+    /// Dead letters: records that could not be worked off
+    #[command(subcommand)]
+    Dlq(dlq::Verb),
+    /// Where pipelines stand in their sinks, and the operator's choices
+    #[command(subcommand)]
+    Position(position::Verb),
+}
+
+pub fn start() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let level = match &cli.verb {
+        // The demo's own lines tell what it does; its one bad record per topic is no news.
+        Verb::Demo(_) => LevelFilter::ERROR,
+        _ => LevelFilter::WARN,
+    };
+    millstream_telemetry::init(level, &[])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
+    let place = &cli.place;
+    let exact = match cli.verb {
+        Verb::Demo(options) => demo::demo(place, &options).await?,
+        Verb::Query(options) => query::query(place, &options).await.map(|()| true)?,
+        Verb::Verify { json, only } => verify::verify(place, &only, json).await?,
+        Verb::Dlq(verb) => dlq::dlq(place, verb).await.map(|()| true)?,
+        Verb::Position(verb) => position::position(place, verb).await.map(|()| true)?,
+    };
+    Ok(if exact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

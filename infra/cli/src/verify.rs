@@ -1,0 +1,70 @@
+use anyhow::{Context, Result};
+use millstream_app::Setup;
+use millstream_engine::verify::{Report, verify as compare};
+use millstream_engine::{Pipeline, World};
+
+use crate::apps::Where;
+use crate::show;
+
+/// Compares sinks with topics and shows the result. `false`: something is wrong.
+pub async fn verify(place: &Where, only: &[String], json: bool) -> Result<bool> {
+    place.must_exist()?;
+    for id in only {
+        place.pipeline(id)?;
+    }
+    let reports = reports(&place.open_all()?, only).await?;
+    let exact = reports.iter().all(Report::is_exact);
+    if json {
+        println!("{}", serde_json::json!({ "exact": exact, "pipelines": reports }));
+        return Ok(exact);
+    }
+    print!("{}", reconciliation(&reports));
+    for report in &reports {
+        for problem in &report.problems {
+            println!("{}.{}: {problem}", report.app, report.pipeline);
+        }
+    }
+    println!("{}", if exact { "exact" } else { "NOT exact" });
+    Ok(exact)
+}
+
+/// The reports of every pipeline that has anything to verify: its topic is there.
+pub async fn reports(setups: &[Setup], only: &[String]) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for setup in setups {
+        for pipeline in &setup.pipelines {
+            let id = pipeline.id();
+            let wanted = only.is_empty() || only.contains(&id);
+            let world = setup.world();
+            if wanted && is_there(pipeline, &world).await? {
+                let report = compare(pipeline, &world).await;
+                reports.push(report.with_context(|| format!("verify {id}"))?);
+            }
+        }
+    }
+    Ok(reports)
+}
+
+async fn is_there(pipeline: &Pipeline, world: &World) -> Result<bool> {
+    Ok(world.topics.info(&pipeline.topic.name).await?.is_some())
+}
+
+/// The reconciliation as a table: every offset in its bucket.
+pub fn reconciliation(reports: &[Report]) -> String {
+    let header = [
+        "pipeline", "produced", "delivered", "filtered", "dead-lettered", "tombstone", "absent",
+        "pending", "lost", "duplicated",
+    ];
+    let lines: Vec<_> = reports
+        .iter()
+        .map(|r| {
+            let numbers = [
+                r.produced, r.delivered, r.filtered, r.dead_lettered, r.tombstone, r.absent,
+                r.pending, r.lost, r.duplicated,
+            ];
+            let name = format!("{}.{}", r.app, r.pipeline);
+            [name].into_iter().chain(numbers.map(|n| n.to_string())).collect()
+        })
+        .collect();
+    show::table(&header, &lines)
+}
