@@ -1,1 +1,30 @@
+//! What is tested from outside: the binaries as child processes, each test on a data directory of its own.
+//!
+//! # Layout
+//! - [`binaries`]: builds them once per run, and finds them.
+//! - [`Data`]: a data directory, and commands on it. [`Ran`]: how a command ended.
+//! - [`Running`]: a command at work, to be signalled, killed or waited for.
+//! - [`wait`]: for a condition, until a deadline.
+//! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
+//! - [`words`]: a slow count of words. [`chance`]: randomness that can be had again.
+//! - [`tree`]: the sources, for the tests that check rules on them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and tells its seed when it does"
+)]
+
+pub mod binaries;
+pub mod chance;
+mod data;
+pub mod disk;
+mod running;
+pub mod tree;
+pub mod wait;
+pub mod words;
+
+pub use data::{Data, assert_exact, number, text};
+pub use running::{Ran, Running};

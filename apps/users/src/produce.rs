@@ -43,8 +43,8 @@ mod tests {
 
     use millstream_app::{ProduceOptions, Rate, Sent};
     use millstream_config::Settings;
+    use millstream_topic::TopicPartition;
     use millstream_topic::memory::Memory;
-    use millstream_topic::{Subscriptions, TopicPartition};
     use tokio_util::sync::CancellationToken;
 
     use super::*;

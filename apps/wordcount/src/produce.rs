@@ -87,7 +87,7 @@ mod tests {
     use millstream_app::{ProduceOptions, Rate, Sent};
     use millstream_config::Settings;
     use millstream_topic::memory::Memory;
-    use millstream_topic::{Subscriptions, TopicPartition};
+    use millstream_topic::{Backend, TopicPartition};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    async fn records(topics: &dyn Subscriptions) -> usize {
+    async fn records(topics: &dyn Backend) -> usize {
         let mut records = 0;
         for partition in 0..2 {
             let at = TopicPartition::new("kpmg_topic", partition);
@@ -115,7 +115,7 @@ mod tests {
     async fn run_to_end(task: &Produce) -> Result<usize> {
         let ended = tokio::time::timeout(Duration::from_secs(20), produce(task.clone()));
         ended.await.context("took too long")??;
-        Ok(records(&task.topics).await)
+        Ok(records(&*task.topics).await)
     }
 
     fn once(file: Option<&Path>) -> ProduceOptions {
@@ -158,7 +158,7 @@ mod tests {
         let task = task(once(Some(&file)));
         let error = format!("{:#}", run_to_end(&task).await.unwrap_err());
         assert!(error.contains("half.json") && error.contains("line 1"), "{error}");
-        assert_eq!(records(&task.topics).await, 2);
+        assert_eq!(records(&*task.topics).await, 2);
     }
 
     #[tokio::test]

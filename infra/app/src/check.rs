@@ -3,6 +3,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use millstream_config::Origin;
+use millstream_engine::Pipeline;
 use millstream_topic::Topic;
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ pub async fn check(app: &App, places: &Places, json: bool) -> Result<()> {
 }
 
 async fn look(setup: &Setup) -> Vec<Finding> {
-    let planned = setup.pipelines.iter().map(|pipeline| pipeline.id()).collect::<Vec<_>>();
+    let planned = setup.pipelines.iter().map(Pipeline::id).collect::<Vec<_>>();
     let mut findings = vec![finding("pipelines", Ok(planned.join(", ")))];
     for topic in setup.app.topics {
         findings.push(finding(&format!("topic {}", topic.name), reach(setup, topic).await));

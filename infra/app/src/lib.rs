@@ -7,6 +7,8 @@
 //! - [`progress`]: what a person sees while work goes on.
 //! - [`golden`]: runs an app's golden cases.
 
+#![allow(clippy::print_stdout, reason = "standard output is what a command is for")]
+
 mod app;
 pub mod check;
 mod command;

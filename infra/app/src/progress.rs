@@ -58,9 +58,7 @@ impl Bars {
 
     /// Prints a line above the others.
     pub fn println(&self, line: &str) {
-        if self.all.is_hidden() {
-            eprintln!("{line}");
-        } else if self.all.println(line).is_err() {
+        if self.all.is_hidden() || self.all.println(line).is_err() {
             eprintln!("{line}");
         }
     }

@@ -7,7 +7,7 @@ use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Backend, Outgoing, Record, TopicPartition};
 
 use crate::apps::Where;
-use crate::show;
+use crate::show::{self, say};
 
 /// Says which dead letter a replayed record was.
 const REPLAY_OF: &str = "millstream.replay.of";
@@ -72,14 +72,14 @@ async fn list(setups: &[Setup], json: bool) -> Result<()> {
             let line = serde_json::json!(
                 { "pipeline": pipeline, "topic": topic, "kind": kind, "count": count }
             );
-            println!("{line}");
+            say!("{line}");
         }
         lines.push(vec![pipeline, topic, kind.to_owned(), count.to_string()]);
     }
     match (json, lines.is_empty()) {
         (true, _) => {}
-        (false, true) => println!("no dead letters"),
-        (false, false) => print!("{}", show::table(&["pipeline", "topic", "kind", "count"], &lines)),
+        (false, true) => say!("no dead letters"),
+        (false, false) => show::out(&show::table(&["pipeline", "topic", "kind", "count"], &lines)),
     }
     Ok(())
 }
@@ -133,14 +133,14 @@ fn show_letters(letters: &[DeadLetter], max: usize, json: bool) -> Result<()> {
                 "which": which(letter), "kind": letter.kind.as_str(), "reason": letter.reason,
                 "time_ms": letter.time_ms, "value": text,
             });
-            println!("{line}");
+            say!("{line}");
             continue;
         }
-        println!("{}  {}: {}", which(letter), letter.kind, show::text(letter.reason.as_bytes(), 400));
-        println!("    {}", value.map_or_else(|| "(null)".to_owned(), |bytes| show::text(bytes, 400)));
+        say!("{}  {}: {}", which(letter), letter.kind, show::text(letter.reason.as_bytes(), 400));
+        say!("    {}", value.map_or_else(|| "(null)".to_owned(), |bytes| show::text(bytes, 400)));
     }
     if !json && letters.len() > max {
-        println!("{} more: --max {}", letters.len() - max, letters.len());
+        say!("{} more: --max {}", letters.len() - max, letters.len());
     }
     Ok(())
 }
@@ -169,6 +169,6 @@ async fn replay(setup: &Setup, pipeline: &Pipeline, only: &[String]) -> Result<(
         setup.topics.ensure(&topic).await.context("make the replay topic")?;
         setup.topics.append(&topic.name, records).await.context("send the records in again")?;
     }
-    println!("{count} sent in again through {}; those sent before stay out", topic.name);
+    say!("{count} sent in again through {}; those sent before stay out", topic.name);
     Ok(())
 }

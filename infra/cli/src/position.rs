@@ -2,10 +2,10 @@ use anyhow::{Context, Result, bail};
 use millstream_app::Setup;
 use millstream_engine::ledger::{Assignment, Buckets, Entry, EntryKind, Genesis};
 use millstream_engine::{Clock, Keeping, Outcome, Pipeline, Range, Sink, SystemClock};
-use millstream_topic::{TopicInfo, TopicPartition};
+use millstream_topic::{Bounds, TopicInfo, TopicPartition};
 
 use crate::apps::Where;
-use crate::show;
+use crate::show::{self, say};
 
 /// A fingerprint no code has: a lake abandons plans of other code before it takes an operator's entry.
 const OPERATOR: &str = "operator";
@@ -39,10 +39,14 @@ pub enum Verb {
         #[command(flatten)]
         of: Of,
     },
-    /// Count a recreated topic, or a log that lost its end, from its first offset on
+    /// Go on with a topic that was recreated, or whose log lost or replaced records that were worked off
     AdoptTopic {
         #[command(flatten)]
         of: Of,
+        /// Count from this offset on; by default a recreated topic from its start, and one that lost its end
+        /// from where it ends now, so that nothing counts twice
+        #[arg(long)]
+        from: Option<i64>,
     },
 }
 
@@ -62,8 +66,9 @@ pub async fn position(place: &Where, verb: Verb) -> Result<()> {
         Verb::Skip { of, from, to, reason } => {
             let mut choice = Choice::open(place, &of).await?;
             let next = choice.last.next();
-            if from != next || to < from {
-                bail!("the position is {next}: give --from {next} and a --to that isn't before it");
+            if from != next || to < from || to >= choice.bounds.end {
+                let last = choice.bounds.end - 1;
+                bail!("give --from {next}, the position, and a --to from there up to {last}, the last offset");
             }
             let mut entry = choice.entry(EntryKind::Skip { reason });
             (entry.start, entry.end) = (from, to);
@@ -76,16 +81,28 @@ pub async fn position(place: &Where, verb: Verb) -> Result<()> {
             entry.fingerprint = choice.pipeline.fingerprint();
             choice.write(entry).await
         }
-        Verb::AdoptTopic { of } => {
-            let mut choice = Choice::open(place, &of).await?;
-            let mut entry = choice.entry(EntryKind::AdoptTopic);
-            let genesis = choice.assignment.genesis.clone();
-            (entry.start, entry.end) = (genesis.first_offset, genesis.first_offset - 1);
-            (entry.topic_id, entry.cluster) = (genesis.topic_id, genesis.cluster);
-            entry.last = None;
-            choice.write(entry).await
-        }
+        Verb::AdoptTopic { of, from } => adopt(Choice::open(place, &of).await?, from).await,
     }
+}
+
+async fn adopt(mut choice: Choice, from: Option<i64>) -> Result<()> {
+    let (genesis, bounds) = (choice.assignment.genesis.clone(), choice.bounds);
+    let next = choice.last.next();
+    let recreated =
+        genesis.topic_id != choice.last.topic_id || genesis.cluster != choice.last.cluster;
+    let usual = if recreated { bounds.low } else { next.min(bounds.end) };
+    let from = from.unwrap_or(usual);
+    if !(bounds.low..=bounds.end).contains(&from) {
+        bail!("the partition has the offsets {} to {}: give a --from among them", bounds.low, bounds.end);
+    }
+    if !recreated && from < next {
+        say!("offsets {from} to {} were counted before; what is there now counts again", next - 1);
+    }
+    let mut entry = choice.entry(EntryKind::AdoptTopic);
+    (entry.start, entry.end) = (from, from - 1);
+    (entry.topic_id, entry.cluster) = (genesis.topic_id, genesis.cluster);
+    entry.last = None;
+    choice.write(entry).await
 }
 
 async fn show_positions(place: &Where, only: Option<&str>, json: bool) -> Result<()> {
@@ -108,7 +125,7 @@ async fn show_positions(place: &Where, only: Option<&str>, json: bool) -> Result
     }
     if !json {
         let header = ["pipeline", "partition", "position", "end", "lag", "range", "last entry"];
-        print!("{}", show::table(&header, &lines));
+        show::out(&show::table(&header, &lines));
     }
     Ok(())
 }
@@ -132,7 +149,7 @@ async fn partition_lines(
                 "pipeline": pipeline.id(), "topic": at.topic, "partition": at.partition,
                 "position": next, "end": bounds.end, "lag": lag, "last_entry": kind,
             });
-            println!("{line}");
+            say!("{line}");
         }
         let numbers = [next, bounds.end, lag].map(|number| number.to_string());
         let cells = [pipeline.id(), at.to_string()].into_iter().chain(numbers).chain([seq, kind]);
@@ -159,6 +176,8 @@ async fn last_entry(sink: &mut dyn Sink, at: &TopicPartition) -> Result<Option<E
 struct Choice {
     pipeline: Pipeline,
     assignment: Assignment,
+    /// How far the partition reaches.
+    bounds: Bounds,
     sink: Box<dyn Sink>,
     last: Entry,
 }
@@ -167,7 +186,7 @@ impl Choice {
     async fn open(place: &Where, of: &Of) -> Result<Self> {
         let (setup, pipeline) = place.pipeline(&of.pipeline)?;
         let at = TopicPartition::new(of.topic.clone(), of.partition);
-        let assignment = assignment(&setup, &pipeline, at).await?;
+        let (assignment, bounds) = assignment(&setup, &pipeline, at).await?;
         let mut sink = pipeline.target.connect(&pipeline.id(), &pipeline.schema()).await?;
         if pipeline.target.about().keeping == Keeping::Append {
             sink.open(&assignment).await.context("settle what was left open")?;
@@ -176,7 +195,7 @@ impl Choice {
         let last = last.with_context(|| {
             format!("{} has no position on {} yet: there is nothing to choose", of.pipeline, assignment.at)
         })?;
-        Ok(Self { pipeline, assignment, sink, last })
+        Ok(Self { pipeline, assignment, bounds, sink, last })
     }
 
     fn entry(&self, kind: EntryKind) -> Entry {
@@ -188,7 +207,7 @@ impl Choice {
         let range = Range { entry, rows: Vec::new(), deletes: Vec::new() };
         match self.sink.commit(&self.assignment, &range).await.context("write the choice")? {
             Outcome::Committed => {
-                println!("{}: {at} goes on at {next} ({told})", self.assignment.pipeline);
+                say!("{}: {at} goes on at {next} ({told})", self.assignment.pipeline);
                 Ok(())
             }
             Outcome::Superseded => {
@@ -198,12 +217,17 @@ impl Choice {
     }
 }
 
-async fn assignment(setup: &Setup, pipeline: &Pipeline, at: TopicPartition) -> Result<Assignment> {
+async fn assignment(
+    setup: &Setup,
+    pipeline: &Pipeline,
+    at: TopicPartition,
+) -> Result<(Assignment, Bounds)> {
     let info = setup.topics.info(&at.topic).await?;
     let info = info.with_context(|| format!("there is no topic {}", at.topic))?;
     let bounds = info.partitions.get(at.partition as usize);
-    let bounds = bounds.with_context(|| format!("there is no partition {at}"))?;
+    let bounds = *bounds.with_context(|| format!("there is no partition {at}"))?;
     let genesis =
         Genesis { cluster: info.cluster, topic_id: info.id, first_offset: bounds.low };
-    Ok(Assignment { pipeline: pipeline.id(), at, genesis, fingerprint: OPERATOR.to_owned() })
+    let fingerprint = OPERATOR.to_owned();
+    Ok((Assignment { pipeline: pipeline.id(), at, genesis, fingerprint }, bounds))
 }

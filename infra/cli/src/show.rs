@@ -1,3 +1,16 @@
+use std::io::Write;
+
+/// Prints a line on standard output, as `println!`, which panics when its reader has gone (`| head`).
+macro_rules! say {
+    ($($text:tt)*) => { $crate::show::out(&(format!($($text)*) + "\n")) };
+}
+pub(crate) use say;
+
+/// Prints on standard output. There is nobody to tell when its reader has gone.
+pub fn out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// Lines of cells as a table: columns as wide as their widest cell, numbers to the right.
 pub fn table(header: &[&str], lines: &[Vec<String>]) -> String {
     let width = |column: usize| {

@@ -4,7 +4,7 @@ use millstream_engine::verify::{Report, verify as compare};
 use millstream_engine::{Pipeline, World};
 
 use crate::apps::Where;
-use crate::show;
+use crate::show::{self, say};
 
 /// Compares sinks with topics and shows the result. `false`: something is wrong.
 pub async fn verify(place: &Where, only: &[String], json: bool) -> Result<bool> {
@@ -15,16 +15,23 @@ pub async fn verify(place: &Where, only: &[String], json: bool) -> Result<bool> 
     let reports = reports(&place.open_all()?, only).await?;
     let exact = reports.iter().all(Report::is_exact);
     if json {
-        println!("{}", serde_json::json!({ "exact": exact, "pipelines": reports }));
+        say!("{}", serde_json::json!({ "exact": exact, "pipelines": reports }));
         return Ok(exact);
     }
-    print!("{}", reconciliation(&reports));
+    show::out(&reconciliation(&reports));
     for report in &reports {
         for problem in &report.problems {
-            println!("{}.{}: {problem}", report.app, report.pipeline);
+            say!("{}.{}: {problem}", report.app, report.pipeline);
         }
     }
-    println!("{}", if exact { "exact" } else { "NOT exact" });
+    let unchecked: u64 = reports.iter().map(|report| report.unchecked).sum();
+    if unchecked > 0 {
+        say!(
+            "{unchecked} offsets were counted by the ledgers only: their records were dropped by retention, \
+             or other code made their rows"
+        );
+    }
+    say!("{}", if exact { "exact" } else { "NOT exact" });
     Ok(exact)
 }
 

@@ -61,7 +61,7 @@ pub fn work(pipeline: &Pipeline, records: &[Record], version_before: i64) -> Wor
     worked
 }
 
-/// design.md §3: `v = max(timestamp_ms × 1000, v_before + 1)`, in microseconds.
+/// docs/guarantees.md: `v = max(timestamp_ms × 1000, v_before + 1)`, in microseconds.
 fn versions(records: &[Record], mut before: i64) -> Vec<i64> {
     let mut versions = Vec::with_capacity(records.len());
     for record in records {

@@ -40,7 +40,7 @@ pub struct Entry {
     pub fingerprint: String,
     pub topic_id: String,
     pub cluster: String,
-    /// Version of the last record seen, in microseconds since the epoch (design.md §3, keyed upserts).
+    /// Version of the last record seen, in microseconds since the epoch (docs/guarantees.md, keyed upserts).
     pub version: i64,
     /// Offset of the last record seen (not absent), with its timestamp and checksum: tells a recreated or
     /// truncated topic from ours. `None` until a record was seen.

@@ -12,6 +12,12 @@
 //! - [`verify`]: compares a sink with its topics, bucket by bucket and row by row.
 
 pub mod batch;
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test suite for whoever writes a sink: failing loudly is its work"
+)]
 pub mod conformance;
 pub mod decode;
 pub mod ledger;

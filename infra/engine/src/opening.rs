@@ -73,7 +73,7 @@ async fn check(
     if next > bounds.end {
         return Err(Blocked::Stop(format!(
             "{at} ends at {} but its position is {next}: records that were worked off are gone from the \
-             log (power loss or restored backup?); restore the log, or accept it as it is: {}",
+             log (power loss or restored backup?); restore the log, or go on where it ends now: {}",
             bounds.end,
             command("adopt-topic"),
         )));

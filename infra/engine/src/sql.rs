@@ -6,8 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::{cast, filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::catalog::MemTable;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -86,7 +87,8 @@ impl Transform for RowSql {
         for step in &self.steps {
             made = step.apply(made).map_err(|error| error.strip_backtrace())?;
         }
-        Ok(made)
+        let batch = settle(&self.schema, &made.batch).map_err(|error| error.to_string())?;
+        Ok(Decoded { batch, origin: made.origin })
     }
 }
 
@@ -216,11 +218,14 @@ fn unnest_step(unnest: &Unnest) -> Result<Step, String> {
 }
 
 fn settled_schema(steps: &[Step], input: &SchemaRef) -> SchemaRef {
+    // The planner's metadata is no part of a row, and which of Arrow's layouts a text has depends on the
+    // expression that made it: a table's column mustn't.
     let plain = |schema: &Schema| {
-        // The planner's qualifiers and metadata are no part of a row.
-        let fields: Vec<_> =
-            schema.fields().iter().map(|f| f.as_ref().clone().with_metadata([].into())).collect();
-        Arc::new(Schema::new(fields))
+        let fields = schema.fields().iter().map(|field| {
+            let kind = plain_type(field.data_type());
+            Field::new(field.name(), kind, field.is_nullable())
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     };
     steps.iter().fold(plain(input), |schema, step| match step {
         Step::Filter(_) => schema,
@@ -230,6 +235,23 @@ fn settled_schema(steps: &[Step], input: &SchemaRef) -> SchemaRef {
         }
         Step::Project { schema, .. } | Step::Unnest { schema, .. } => plain(schema),
     })
+}
+
+fn plain_type(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+        DataType::Dictionary(_, value) => plain_type(value),
+        other => other.clone(),
+    }
+}
+
+/// The rows in the declared schema's layout.
+fn settle(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_, _>>()?, &options)
 }
 
 impl Step {
@@ -307,7 +329,7 @@ fn unnest_rows(
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::{DataType, Field, Int64Type};
+    use arrow::datatypes::Int64Type;
 
     use super::*;
     use crate::decode::{Decoder, Json};
@@ -359,9 +381,18 @@ mod tests {
 
     #[test]
     fn the_declared_schema_is_that_of_the_rows() {
-        for sql in ["SELECT * FROM vitals", "SELECT heart FROM vitals WHERE id > 'a'", "SELECT 1 AS one FROM vitals"] {
+        for sql in [
+            "SELECT * FROM vitals",
+            "SELECT heart FROM vitals WHERE id > 'a'",
+            "SELECT 1 AS one FROM vitals",
+            "SELECT concat(id, 'x') AS text, CAST(heart AS VARCHAR) AS heart FROM vitals",
+            "SELECT CASE WHEN heart > 1 THEN 'a' ELSE 'b' END AS text FROM vitals",
+        ] {
             let plan = RowSql::plan("vitals", &vitals(), sql).expect(sql);
             assert_eq!(plan.apply(&rows()).expect(sql).batch.schema(), plan.schema(), "{sql}");
+            let text = |field: &&Arc<Field>| field.name() == "text";
+            let kinds = plan.schema();
+            assert!(kinds.fields().iter().filter(text).all(|f| *f.data_type() == DataType::Utf8));
         }
     }
 

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use millstream_app::progress::Bars;
 use millstream_app::{Produce, ProduceOptions, Rate, Sent, Setup, process};
+use millstream_engine::verify::Report;
 use millstream_topic::Outgoing;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apps::Where;
+use crate::show::say;
 use crate::verify;
 use parts::Part;
 
@@ -53,11 +55,11 @@ pub async fn demo(place: &Where, options: &Options) -> Result<bool> {
     let reports = verify::reports(&setups, &[]).await?;
     let seen = summary::Seen { setups: &setups, reports: &reports, took: started.elapsed() };
     if options.json {
-        println!("{}", seen.as_json().await?);
+        say!("{}", seen.as_json().await?);
     } else {
         seen.print().await?;
     }
-    Ok(reports.iter().all(|report| report.is_exact()))
+    Ok(reports.iter().all(Report::is_exact))
 }
 
 async fn produce_and_process(

@@ -7,6 +7,7 @@ use millstream_engine::verify::Report;
 use millstream_engine::{Keeping, Pipeline};
 use serde_json::{Value, json};
 
+use crate::show::{self, say};
 use crate::{dlq, query, verify};
 
 /// What there is to show after a run.
@@ -19,16 +20,16 @@ pub struct Seen<'a> {
 impl Seen<'_> {
     pub async fn print(&self) -> Result<()> {
         for setup in self.setups {
-            println!("\n── {} ── {}", setup.app.name, setup.app.about);
+            say!("\n── {} ── {}", setup.app.name, setup.app.about);
             for pipeline in &setup.pipelines {
-                println!("{}", self.sample(setup, pipeline).await?);
+                say!("{}", self.sample(setup, pipeline).await?);
             }
         }
-        println!("\n── reconciliation ── every record in exactly one bucket, compared row by row");
-        print!("{}", verify::reconciliation(self.reports));
+        say!("\n── reconciliation ── every record in exactly one bucket, compared row by row");
+        show::out(&verify::reconciliation(self.reports));
         for report in self.reports {
             for problem in &report.problems {
-                println!("{}.{}: {problem}", report.app, report.pipeline);
+                say!("{}.{}: {problem}", report.app, report.pipeline);
             }
         }
         self.print_dead_letters().await?;
@@ -55,17 +56,17 @@ impl Seen<'_> {
     }
 
     async fn print_dead_letters(&self) -> Result<()> {
-        println!("\n── dead letters ── `millstream dlq show PIPELINE` shows them");
+        say!("\n── dead letters ── `millstream dlq show PIPELINE` shows them");
         for setup in self.setups {
             for pipeline in &setup.pipelines {
                 let letters = dlq::letters(setup, pipeline).await?;
                 let Some(last) = letters.last() else { continue };
-                println!(
+                say!(
                     "{}: {} in {}; the last: {}",
                     pipeline.id(),
                     letters.len(),
                     millstream_topic::dead_letter::topic_for(&last.at.topic),
-                    crate::show::text(last.reason.as_bytes(), 100)
+                    show::text(last.reason.as_bytes(), 100)
                 );
             }
         }
@@ -74,7 +75,7 @@ impl Seen<'_> {
 
     fn print_end(&self) {
         let sum = |number: fn(&Report) -> u64| self.reports.iter().map(number).sum::<u64>();
-        println!(
+        say!(
             "\n{} apps, {} events, {} lost, {} duplicated, {:.1} s",
             self.setups.len(),
             self.events(),
@@ -82,7 +83,7 @@ impl Seen<'_> {
             sum(|r| r.duplicated),
             self.took.as_secs_f64()
         );
-        println!("ask for more:  millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'");
+        say!("ask for more:  millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'");
     }
 
     /// Records in the topics; one that two pipelines read counts once.

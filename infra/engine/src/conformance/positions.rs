@@ -260,9 +260,8 @@ pub(super) async fn partitions_are_independent(fixture: Fixture) {
 pub(super) async fn another_pipeline_is_refused_by_name(fixture: Fixture) {
     let schema = schema(&fixture.keeping());
     fixture.connect().await;
-    let error = match fixture.target.connect("suite.others", &schema).await {
-        Ok(_) => panic!("a second pipeline got hold of the table"),
-        Err(error) => error,
+    let Err(error) = fixture.target.connect("suite.others", &schema).await else {
+        panic!("a second pipeline got hold of the table");
     };
     assert!(!error.is_retryable(), "trying again can't help: {error}");
     for name in [PIPELINE, "suite.others"] {

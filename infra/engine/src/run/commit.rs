@@ -4,7 +4,7 @@ use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Order, Topic, TopicError, TopicPartition};
 use tokio::time::Instant;
 
-use super::slot::Phase;
+use super::slot::{Phase, Slot};
 use super::{Worker, chain};
 use crate::open_range::{Closed, OpenRange};
 use crate::opening::{self, Blocked};
@@ -145,10 +145,10 @@ impl Worker {
         }
         // Records beyond a planned end, and those that came while the commit was retried, were passed over.
         let waited = self.slots.get(at).is_some_and(|slot| slot.backoff.tries() > 0);
-        if closed.planned || waited {
-            if let Err(error) = self.consumer.steer(Order::Seek(at.clone(), next)) {
-                return self.open_later(at, &Blocked::Topic(error));
-            }
+        let seek = (closed.planned || waited)
+            .then(|| self.consumer.steer(Order::Seek(at.clone(), next)));
+        if let Some(Err(error)) = seek {
+            return self.open_later(at, &Blocked::Topic(error));
         }
         if let Some(slot) = self.slots.get_mut(at) {
             if slot.backoff.tries() > 0 {
@@ -180,7 +180,7 @@ impl Worker {
     /// Before a partition is given up: commits what can be, in one try.
     pub(super) async fn finish_range(&mut self, at: &TopicPartition) {
         let may_close =
-            self.slots.get(at).is_some_and(|slot| slot.may_close());
+            self.slots.get(at).is_some_and(Slot::may_close);
         if may_close {
             self.close(at).await;
         } else {

@@ -10,6 +10,7 @@
 mod commit;
 mod events;
 mod slot;
+mod standby;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::Pipeline;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Keeping, Sink, SinkError};
 use crate::status::{State, Status, Totals};
 use crate::world::{Backoff, World};
 use slot::Slot;
@@ -94,6 +95,7 @@ pub async fn run(
         slots: BTreeMap::new(),
         totals: Totals::default(),
         standby: None,
+        seen: BTreeMap::new(),
         outage: None,
         looked_at: Instant::now(),
         published: None,
@@ -117,6 +119,8 @@ pub(crate) struct Worker {
     totals: Totals,
     /// Who does the work, while we stand by.
     standby: Option<String>,
+    /// How far that one has come, as far as we looked.
+    seen: standby::Seen,
     /// Why the topics can't be read at the moment.
     outage: Option<String>,
     backoff: Backoff,
@@ -156,6 +160,7 @@ impl Starting<'_> {
 
     async fn connect(&self) -> Result<(Box<dyn Sink>, Box<dyn Consumer>), EngineError> {
         let (pipeline, id) = (self.pipeline, self.pipeline.id());
+        fits(pipeline)?;
         let sink = pipeline
             .target
             .connect(&id, &pipeline.schema())
@@ -173,6 +178,20 @@ impl Starting<'_> {
             joined.await.map_err(|source| EngineError::Topic { pipeline: id, source })?;
         Ok((sink, consumer))
     }
+}
+
+/// A replay of a compacted topic sees fewer records than were worked off: what adds up would be wrong.
+fn fits(pipeline: &Pipeline) -> Result<(), EngineError> {
+    let keeps_last = matches!(pipeline.target.about().keeping, Keeping::Upsert { .. });
+    if keeps_last || !pipeline.is_compacted() {
+        return Ok(());
+    }
+    let source = SinkError::refused(
+        format!("read topic {}", pipeline.topic.name),
+        "it is compacted, and only a sink that keeps one row per key can follow such a topic",
+        "choose an upserted table, or a topic that isn't compacted",
+    );
+    Err(EngineError::Connect { pipeline: pipeline.id(), source })
 }
 
 /// An error with its causes, on one line.

@@ -20,6 +20,7 @@ pub(super) struct Slot {
     pub(super) paused: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one per partition, and moved about in place")]
 #[derive(Debug)]
 pub(super) enum Phase {
     /// To be opened in the sink at that time; why it failed before.

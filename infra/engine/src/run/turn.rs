@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_topic::{Order, TopicPartition};
 use tokio::time::Instant;
 
-use super::slot::Phase;
+use super::slot::{Phase, Slot};
 use super::{EngineError, Worker, chain};
 use crate::status::{State, Status};
 
@@ -126,7 +126,7 @@ impl Worker {
         }
     }
 
-    /// design.md §3, case 8: records are there, the sink takes them, and none come.
+    /// docs/guarantees.md, case 8: records are there, the sink takes them, and none come.
     fn watch(&mut self, now: Instant) {
         for (at, slot) in &mut self.slots {
             let (paused, end) = (slot.paused, slot.end);
@@ -154,7 +154,10 @@ impl Worker {
 
     /// With `until_caught_up`: whether everything is in the sink; an error if it never will be.
     async fn has_ended(&mut self) -> Result<bool, EngineError> {
-        let stopped: Vec<_> = self.slots.values().filter_map(|slot| slot.stopped()).collect();
+        if self.standby.is_some() {
+            return Ok(self.other_has_caught_up().await);
+        }
+        let stopped: Vec<_> = self.slots.values().filter_map(Slot::stopped).collect();
         let others_done =
             self.slots.values().all(|slot| slot.stopped().is_some() || slot.is_caught_up());
         if !stopped.is_empty() && others_done {
@@ -166,7 +169,7 @@ impl Worker {
         }
         // Caught up as far as reading told; what came since is for another turn.
         self.look().await;
-        Ok(self.slots.values().all(|slot| slot.is_caught_up()))
+        Ok(self.slots.values().all(Slot::is_caught_up))
     }
 
     /// Waits out a fault of the topics.
@@ -210,7 +213,7 @@ impl Worker {
     }
 
     fn held(&self) -> usize {
-        self.slots.values().map(|slot| slot.held()).sum()
+        self.slots.values().map(Slot::held).sum()
     }
 
     pub(super) fn publish(&mut self, at_once: bool) {
@@ -235,7 +238,7 @@ impl Worker {
         if let Some(failed) = &self.outage {
             return State::Retrying(failed.clone());
         }
-        let troubled = self.slots.values().map(|slot| slot.state()).find(|s| *s != State::Running);
+        let troubled = self.slots.values().map(Slot::state).find(|s| *s != State::Running);
         troubled.unwrap_or(if self.slots.is_empty() { State::Starting } else { State::Running })
     }
 

@@ -113,8 +113,8 @@ impl LakeSink {
         self.empty_files(&theirs).await?;
         let mine = self.plan_of(draft, attempt + 1, known.after);
         match self.plan_once(&mine, draft).await? {
-            Some(theirs) if !mine.same_as(&theirs) => Ok(None),
-            _ => Ok(Some(mine)),
+            None => Ok(Some(mine)),
+            Some(theirs) => Ok(mine.same_as(&theirs).then_some(theirs)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,7 +61,7 @@ impl DirStore {
         let temporary = self.temporary(bytes)?;
         let placed = match how {
             Put::IfAbsent => fs::hard_link(&temporary, &target),
-            Put::Overwrite => fs::rename(&temporary, &target),
+            Put::Overwrite => replace(&temporary, &target),
         };
         if how == Put::IfAbsent || placed.is_err() {
             // Failing to tidy up is harmless: the file is stale in an hour.
@@ -85,9 +85,7 @@ impl DirStore {
     fn temporary(&self, bytes: &[u8]) -> io::Result<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let directory = self.root.join(TEMPORARY);
-        if self.durable.make(&self.root, &directory)? {
-            remove_stale(&directory);
-        }
+        let is_first = self.durable.make(&self.root, &directory)?;
         loop {
             let name = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = directory.join(name);
@@ -102,7 +100,12 @@ impl DirStore {
             };
             let written = file.write_all(bytes).and_then(|()| file.sync_all());
             return match written {
-                Ok(()) => Ok(path),
+                Ok(()) => {
+                    if is_first {
+                        remove_stale(&directory, &path);
+                    }
+                    Ok(path)
+                }
                 Err(error) => {
                     let _ = fs::remove_file(&path);
                     Err(error)
@@ -225,10 +228,7 @@ impl Durable {
         if let Some(above) = above.filter(|above| directory != root || !above.exists()) {
             self.make(root, above)?;
         }
-        match fs::create_dir(directory) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
-            made => made?,
-        }
+        fs::create_dir_all(directory)?;
         sync_directory(above.unwrap_or(Path::new(".")))?;
         self.known().insert(directory.to_owned());
         Ok(true)
@@ -247,13 +247,19 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Best effort: whatever stays here is seen by nobody.
-fn remove_stale(directory: &Path) {
-    let Some(limit) = SystemTime::now().checked_sub(STALE) else { return };
-    let Ok(entries) = fs::read_dir(directory) else { return };
+#[allow(clippy::disallowed_methods, reason = "overwriting is meant: the files of an abandoned try")]
+fn replace(temporary: &Path, target: &Path) -> io::Result<()> {
+    fs::rename(temporary, target)
+}
+
+/// Best effort: whatever stays here is seen by nobody. What is old is told by the file system's own clock, through
+/// the file that was just written.
+fn remove_stale(directory: &Path, newest: &Path) {
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let limit = modified(newest).ok().and_then(|now| now.checked_sub(STALE));
+    let (Some(limit), Ok(entries)) = (limit, fs::read_dir(directory)) else { return };
     for entry in entries.flatten() {
-        let modified = entry.metadata().and_then(|data| data.modified());
-        if modified.is_ok_and(|modified| modified < limit) {
+        if modified(&entry.path()).is_ok_and(|modified| modified < limit) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -316,12 +322,8 @@ mod tests {
         assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
         let left = temporary.join("1-1");
         fs::write(&left, b"half").unwrap();
-        File::options()
-            .write(true)
-            .open(&left)
-            .unwrap()
-            .set_modified(SystemTime::now() - 2 * STALE)
-            .unwrap();
+        let now = fs::metadata(&left).unwrap().modified().unwrap();
+        File::options().write(true).open(&left).unwrap().set_modified(now - 2 * STALE).unwrap();
         fs::write(temporary.join("1-2"), b"under way").unwrap();
         let paths = store.list("", None, 9).await;
         assert!(paths.is_err(), "an empty prefix is no path");

@@ -26,9 +26,9 @@ pub(super) enum Newest {
     /// The partition is new.
     None,
     /// It was ended as committed: this is the last entry.
-    Committed(Plan),
+    Committed(Box<Plan>),
     /// It was not ended, or ended as abandoned; `before` was committed.
-    Uncommitted { plan: Plan, before: Option<Plan>, abandoned: bool },
+    Uncommitted { plan: Box<Plan>, before: Option<Box<Plan>>, abandoned: bool },
 }
 
 impl History<'_> {
@@ -93,8 +93,8 @@ impl History<'_> {
     async fn tail(&self, from: u64, max: usize) -> Result<Vec<Plan>, SinkError> {
         let tries = self.tries(from).await?;
         let last = match self.last_of(&tries).await? {
-            Newest::Committed(plan) => plan,
-            Newest::Uncommitted { before: Some(plan), .. } => plan,
+            Newest::Committed(plan) => *plan,
+            Newest::Uncommitted { before: Some(plan), .. } => *plan,
             _ => return Ok(vec![]),
         };
         let until = last.entry.seq.min(from.saturating_add(max as u64 - 1));
@@ -163,7 +163,7 @@ impl History<'_> {
         let Some((&(seq, attempt), &ended)) = tries.last_key_value() else {
             return Ok(Newest::None);
         };
-        let plan = self.plan(seq, attempt).await?;
+        let plan = Box::new(self.plan(seq, attempt).await?);
         let end = match ended {
             true => {
                 Some(plan::read_known(self.store, &keys::end(self.prefix, seq, attempt)).await?)
@@ -174,7 +174,7 @@ impl History<'_> {
             return Ok(Newest::Committed(plan));
         }
         let before = match seq.checked_sub(1) {
-            Some(before) => Some(self.plan(before, plan.after).await?),
+            Some(before) => Some(Box::new(self.plan(before, plan.after).await?)),
             None => None,
         };
         Ok(Newest::Uncommitted { plan, before, abandoned: end == Some(End::Abandoned) })

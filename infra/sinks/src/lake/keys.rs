@@ -1,4 +1,4 @@
-//! Names of a lake's objects (design.md §3, lake).
+//! Names of a lake's objects (docs/guarantees.md, lake).
 
 use millstream_engine::SinkError;
 use millstream_engine::ledger::Entry;

@@ -1,6 +1,6 @@
 //! The lake: files in Hive partitions, on a [`Store`], with a ledger that says which of them count.
 //!
-//! A range goes through three objects, each written only if absent (design.md §3, lake): its **plan** fixes what
+//! A range goes through three objects, each written only if absent (docs/guarantees.md, lake): its **plan** fixes what
 //! it covers and which files it makes; the **files**; its **end**, committed or abandoned. Readers see what has an
 //! end that says committed, so a range is there as a whole or not at all, and two workers can't both have it.
 //!

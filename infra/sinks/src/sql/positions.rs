@@ -223,8 +223,11 @@ pub(super) fn check_code(
             "its counts were made by other code ({}, ours is {})",
             last.fingerprint, ours.fingerprint
         ),
-        "name a new table, which is then counted from the topic's beginning, or accept the mixture with \
-         `millstream position accept-change`",
+        format!(
+            "name a new table, which is then counted from the topic's beginning, or accept the mixture: \
+             millstream position accept-change {} {} {}",
+            ours.pipeline, ours.at.topic, ours.at.partition
+        ),
     ))
 }
 

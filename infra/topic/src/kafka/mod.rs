@@ -68,8 +68,10 @@ impl Kafka {
         Self::with_settings(servers, BTreeMap::new())
     }
 
-    /// As [`Kafka::connect`], with settings of librdkafka on top (TLS, SASL, tuning), and
-    /// `replication.factor`, the number of replicas a topic is created with (-1: the brokers' default).
+    /// As [`Kafka::connect`], with settings of librdkafka on top (TLS, SASL, tuning), and two of ours:
+    /// `replication.factor`, the number of replicas a topic is created with (-1: the brokers' default), and
+    /// `revocation.wait.ms`, how long a revocation waits for what is open to be finished and committed
+    /// (half of `session.timeout.ms`).
     ///
     /// # Errors
     /// Refused when a setting is unknown, has a bad value, or is one that exactly-once rests on.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -13,6 +14,9 @@ use crate::TopicError;
 pub(super) const LARGEST_RECORD: &str = "8388608";
 /// Ours, not librdkafka's: how many replicas a topic is created with; -1: what the brokers say.
 const REPLICATION: &str = "replication.factor";
+/// Ours too: how long, in milliseconds, a revocation waits for what is open to be finished; by default
+/// half of the time after which the group would give a silent member up.
+const REVOCATION: &str = "revocation.wait.ms";
 
 /// What exactly-once rests on, and what is decided elsewhere: not for the user to set.
 const OURS: [&str; 12] = [
@@ -37,6 +41,7 @@ pub(super) struct Settings {
     /// Passed through to librdkafka.
     given: BTreeMap<String, String>,
     replication: i32,
+    patience: Duration,
 }
 
 impl Settings {
@@ -49,16 +54,11 @@ impl Settings {
         if let Some(name) = OURS.iter().find(|name| given.contains_key(**name)) {
             return Err(refused(format!("{name} is decided by Millstream"), "remove it"));
         }
-        let replication = match given.remove(REPLICATION) {
-            None => -1,
-            Some(text) => text.parse().map_err(|_| {
-                refused(
-                    format!("{REPLICATION} is {text:?}"),
-                    "give a number, or -1 for the default",
-                )
-            })?,
-        };
-        let settings = Self { servers: servers.to_owned(), given, replication };
+        let replication = number(REPLICATION, given.remove(REPLICATION))?.unwrap_or(-1);
+        let wait = number(REVOCATION, given.remove(REVOCATION))?;
+        let session = given.get("session.timeout.ms").and_then(|text| text.parse::<u64>().ok());
+        let patience = Duration::from_millis(wait.unwrap_or(session.unwrap_or(45_000) / 2));
+        let settings = Self { servers: servers.to_owned(), given, replication, patience };
         settings.check_values()?;
         Ok(settings)
     }
@@ -118,10 +118,9 @@ impl Settings {
         config
     }
 
-    /// Half of the time after which the group would give a silent member up.
+    /// How long a revocation waits for what is open to be finished.
     pub(super) fn patience(&self) -> Duration {
-        let timeout = self.given.get("session.timeout.ms").and_then(|text| text.parse().ok());
-        Duration::from_millis(timeout.unwrap_or(45_000) / 2)
+        self.patience
     }
 
     fn reading(&self, group: &str) -> ClientConfig {
@@ -200,8 +199,15 @@ impl fmt::Debug for Settings {
             .field("servers", &self.servers)
             .field("given", &given)
             .field("replication", &self.replication)
+            .field("patience", &self.patience)
             .finish()
     }
+}
+
+fn number<T: FromStr>(name: &str, given: Option<String>) -> Result<Option<T>, TopicError> {
+    let Some(text) = given else { return Ok(None) };
+    let number = text.parse();
+    number.map(Some).map_err(|_| refused(format!("{name} is {text:?}"), "give a number"))
 }
 
 fn is_secret(name: &str) -> bool {

@@ -1,27 +1,24 @@
 //! Single decisions of open and commit.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures::FutureExt;
 use millstream_engine::ledger::{Buckets, Entry, EntryKind};
-use millstream_engine::{Outcome, Range, Sink, SinkError, Standing, Target};
+use millstream_engine::{Outcome, Range, Sink, Standing};
 
-use super::world::{TABLE, Way, Worker, assignment, exact, lake, range, rows, scanned, stores};
-use crate::lake::{Format, Listed, MemoryStore, Put, Store, Stored, committed_files};
+use super::world::{TABLE, Way, Worker, assignment, exact, range, rows, scanned, stores};
+use crate::lake::{Format, MemoryStore, Put, Store};
 
-const LEDGER: &str = "_millstream/app.rows/numbers/0/";
+pub(super) const LEDGER: &str = "_millstream/app.rows/numbers/0/";
 
-async fn sink(store: &Arc<dyn Store>) -> Box<dyn Sink> {
+pub(super) async fn sink(store: &Arc<dyn Store>) -> Box<dyn Sink> {
     Worker::new(store.clone(), "a", 1).connect().await
 }
 
 /// Plans `0..=3` in code "a" and fails before its first file (`files` = 0) or after so many of its two.
-async fn leave_half_done(store: &Arc<dyn Store>, files: usize) -> Range {
+pub(super) async fn leave_half_done(store: &Arc<dyn Store>, files: usize) -> Range {
     let way = Way::to(store);
-    let mut sink = Worker::new(way.clone(), "a", 4).connect().await;
+    let mut sink = Worker::through(way.clone(), "a", 4).connect().await;
     let ours = assignment("a");
     let genesis = sink.open(&ours).await.unwrap().entry().clone();
     way.before_io(2 + files, |faults| {
@@ -33,7 +30,7 @@ async fn leave_half_done(store: &Arc<dyn Store>, files: usize) -> Range {
     range
 }
 
-async fn paths(store: &Arc<dyn Store>, prefix: &str) -> Vec<String> {
+pub(super) async fn paths(store: &Arc<dyn Store>, prefix: &str) -> Vec<String> {
     let listed = store.list(prefix, None, usize::MAX).await.unwrap();
     listed.into_iter().map(|listed| listed.path.replace("00000000000000000", "")).collect()
 }
@@ -103,7 +100,7 @@ async fn the_emptied_files_of_a_crashed_worker_are_emptied_again() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     leave_half_done(&store, 1).await;
     let way = Way::to(&store);
-    let mut dying = Worker::new(way.clone(), "b", 1).connect().await;
+    let mut dying = Worker::through(way.clone(), "b", 1).connect().await;
     way.faults.set_hook(Some(Arc::new({
         let faults = way.faults.clone();
         move |operation, path| {
@@ -126,13 +123,25 @@ async fn the_emptied_files_of_a_crashed_worker_are_emptied_again() {
 }
 
 #[tokio::test]
+async fn who_commits_without_opening_empties_what_was_abandoned() {
+    for (store, _held) in stores() {
+        let left = leave_half_done(&store, 1).await;
+        let key = format!("{LEDGER}00000000000000000001.0.end");
+        store.put(&key, r#"{"end":"abandoned"}"#.into(), Put::IfAbsent).await.unwrap();
+        let outcome = sink(&store).await.commit(&assignment("a"), &left).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed);
+        exact(&store, Format::Csv, 4, "by the next try").await;
+    }
+}
+
+#[tokio::test]
 async fn a_zombie_does_not_bring_abandoned_rows_back() {
     for (store, _held) in stores() {
         let (ours, theirs) = (assignment("a"), assignment("b"));
         let mut zombie = sink(&store).await;
         let genesis = zombie.open(&ours).await.unwrap().entry().clone();
         let way = Way::to(&store);
-        let mut slow = Worker::new(way.clone(), "a", 4).connect().await;
+        let mut slow = Worker::through(way.clone(), "a", 4).connect().await;
         slow.open(&ours).await.unwrap();
         way.before_io(2, |faults| {
             faults.fail_next(1);
@@ -147,6 +156,60 @@ async fn a_zombie_does_not_bring_abandoned_rows_back() {
         Worker::new(store.clone(), "b", 2).work(5).await;
         exact(&store, Format::Csv, 5, "by the other code").await;
     }
+}
+
+#[tokio::test]
+async fn a_try_that_is_ended_as_abandoned_after_its_last_file_is_superseded() {
+    for (store, _held) in stores() {
+        let way = Way::to(&store);
+        let mut slow = Worker::through(way.clone(), "a", 4).connect().await;
+        let genesis = slow.open(&assignment("a")).await.unwrap().entry().clone();
+        let theirs = store.clone();
+        way.before_io(4, move |_| {
+            let store = theirs.clone();
+            async move {
+                let key = format!("{LEDGER}00000000000000000001.0.end");
+                store.put(&key, r#"{"end":"abandoned"}"#.into(), Put::IfAbsent).await.unwrap();
+            }
+            .boxed()
+        });
+        let range = range("a", &genesis, 3, 1);
+        let outcome = slow.commit(&assignment("a"), &range).await.unwrap();
+        assert_eq!(outcome, Outcome::Superseded);
+        assert_eq!(scanned(&store, Format::Csv).await, Vec::<i64>::new());
+        Worker::new(store.clone(), "a", 3).work(4).await;
+        exact(&store, Format::Csv, 4, "by the next try").await;
+    }
+}
+
+#[tokio::test]
+async fn the_first_genesis_stays() {
+    for (store, _held) in stores() {
+        let way = Way::to(&store);
+        let mut slow = Worker::through(way.clone(), "a", 4).connect().await;
+        let theirs = store.clone();
+        way.before_io(3, move |_| {
+            let store = theirs.clone();
+            async move {
+                let mut first = assignment("b");
+                first.genesis.first_offset = 40;
+                sink(&store).await.open(&first).await.unwrap();
+            }
+            .boxed()
+        });
+        let standing = slow.open(&assignment("a")).await.unwrap();
+        assert_eq!((standing.entry().next(), standing.entry().fingerprint.as_str()), (40, "b"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_is_not_taken_for_a_planned_one() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    leave_half_done(&store, 1).await;
+    let path = format!("{TABLE}/day=a%3A1/numbers-0-0-3.1.0.csv");
+    store.put(&path, "n,text\n".into(), Put::IfAbsent).await.unwrap();
+    let standing = sink(&store).await.open(&assignment("a")).await.unwrap();
+    assert!(matches!(standing, Standing::Planned { end: 3, .. }), "{standing:?}");
 }
 
 #[tokio::test]
@@ -218,158 +281,4 @@ async fn a_foreign_file_in_our_way_is_refused_by_name() {
     store.put(&path, "n\n".into(), Put::IfAbsent).await.unwrap();
     let error = sink.commit(&ours, &range("a", &genesis, 3, 1)).await.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("numbers-0-0-3"), "{error}");
-}
-
-/// Which I/Os a worker does.
-async fn ios(store: &Arc<dyn Store>, code: &'static str) -> Vec<String> {
-    let way = Way::to(store);
-    let mut sink = Worker::new(way.clone(), code, 1).connect().await;
-    let log = Arc::new(Mutex::new(vec![]));
-    let written = log.clone();
-    way.faults.set_hook(Some(Arc::new(move |operation, _| {
-        written.lock().unwrap().push(operation.to_owned());
-        async {}.boxed()
-    })));
-    sink.open(&assignment(code)).await.unwrap();
-    log.lock().unwrap().clone()
-}
-
-#[tokio::test]
-async fn opening_costs_little_however_long_the_ledger() {
-    for (store, _held) in stores() {
-        Worker::new(store.clone(), "a", 1).work(20).await;
-        assert_eq!(ios(&store, "a").await, ["list", "list", "get", "get"]);
-        let checkpoints = paths(&store, &format!("{LEDGER}checkpoints/")).await;
-        assert_eq!(
-            checkpoints.len(),
-            7,
-            "after 2, 5, …, 20: every three ranges, the genesis being one"
-        );
-        exact(&store, Format::Csv, 20, "through checkpoints").await;
-        let mut sink = sink(&store).await;
-        for (from, max) in [(0, 1), (2, 2), (5, 100), (19, 5), (20, 5), (21, 5), (0, 0)] {
-            let seqs: Vec<_> = sink
-                .ledger(&assignment("a").at, from, max)
-                .await
-                .unwrap()
-                .iter()
-                .map(|e| e.seq)
-                .collect();
-            assert_eq!(seqs, (from..21).take(max).collect::<Vec<_>>(), "{max} from {from}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn checkpoints_hold_the_tries_that_were_committed() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    for (until, code) in [(4, "a"), (9, "b"), (14, "a")] {
-        leave_any_half_done(&store, if code == "a" { "b" } else { "a" }).await;
-        Worker::new(store.clone(), code, 2).work(until).await;
-    }
-    exact(&store, Format::Csv, 14, "abandoned tries in between").await;
-}
-
-/// Plans a range of two files after whatever there is, and writes one of them.
-async fn leave_any_half_done(store: &Arc<dyn Store>, code: &'static str) {
-    let way = Way::to(store);
-    let mut sink = Worker::new(way.clone(), code, 2).connect().await;
-    let after = sink.open(&assignment(code)).await.unwrap().entry().clone();
-    way.before_io(3, |faults| {
-        faults.fail_next(99);
-        async {}.boxed()
-    });
-    let range = range(code, &after, after.end + 2, 1);
-    sink.commit(&assignment(code), &range).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn a_lost_checkpoint_is_made_up_for() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let way = Way::to(&store);
-    way.faults.set_hook(Some(Arc::new({
-        let faults = way.faults.clone();
-        move |operation, path| {
-            if operation == "put" && path.contains("checkpoints/") {
-                faults.fail_next(1);
-            }
-            async {}.boxed()
-        }
-    })));
-    Worker::new(way, "a", 1).work(5).await;
-    assert!(paths(&store, &format!("{LEDGER}checkpoints/")).await.is_empty());
-    Worker::new(store.clone(), "a", 1).work(6).await;
-    assert_eq!(paths(&store, &format!("{LEDGER}checkpoints/")).await.len(), 1);
-    exact(&store, Format::Csv, 6, "with one late checkpoint").await;
-}
-
-#[tokio::test]
-async fn partitions_and_topics_of_one_pipeline_are_all_read() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let mut sink = sink(&store).await;
-    for (topic, partition) in
-        [("numbers", 0), ("numbers", 1), ("numbers", 10), ("numbers-x", 0), ("n", 2)]
-    {
-        let mut ours = assignment("a");
-        ours.at = millstream_topic::TopicPartition::new(topic, partition);
-        let genesis = sink.open(&ours).await.unwrap().entry().clone();
-        sink.commit(&ours, &range("a", &genesis, 1, 1)).await.unwrap();
-    }
-    assert_eq!(scanned(&store, Format::Csv).await, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
-    assert_eq!(committed_files(&*store, TABLE).await.unwrap().len(), 10);
-    let unknown: Result<(), SinkError> = {
-        let mut visit = |_| panic!("no rows of others");
-        lake(store.clone(), Format::Csv).scan("app.others", &mut visit).await
-    };
-    unknown.unwrap();
-}
-
-/// A listing that missed what was written while it was made.
-#[derive(Debug)]
-struct Missing(Arc<dyn Store>, &'static str);
-
-#[async_trait]
-impl Store for Missing {
-    async fn put(&self, path: &str, bytes: Bytes, how: Put) -> Result<Stored, SinkError> {
-        self.0.put(path, bytes, how).await
-    }
-
-    async fn get(&self, path: &str) -> Result<Option<Bytes>, SinkError> {
-        self.0.get(path).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        start_after: Option<&str>,
-        max: usize,
-    ) -> Result<Vec<Listed>, SinkError> {
-        let listed = self.0.list(prefix, start_after, max).await?;
-        Ok(listed.into_iter().filter(|listed| !listed.path.contains(self.1)).collect())
-    }
-}
-
-#[tokio::test]
-async fn a_listing_that_missed_keys_misleads_nobody() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    leave_half_done(&store, 1).await;
-    let mut first = sink(&store).await;
-    let standing = first.open(&assignment("b")).await.unwrap();
-    let range = range("b", standing.entry(), 1, 1);
-    first.commit(&assignment("b"), &range).await.unwrap();
-    leave_any_half_done(&store, "a").await;
-    for missed in
-        ["01.1.", "01.1.end", "01.1.plan", "01.0.", "01.", ".0.plan", "02.0.", "02.0.plan"]
-    {
-        let stale: Arc<dyn Store> = Arc::new(Missing(store.clone(), missed));
-        assert_eq!(scanned(&stale, Format::Csv).await, [0, 1], "without {missed}");
-        let mut reader = sink(&stale).await;
-        let entries = reader.ledger(&assignment("a").at, 1, 1).await.unwrap();
-        assert_eq!(entries, [range.entry.clone()], "without {missed}");
-    }
-    let stale: Arc<dyn Store> = Arc::new(Missing(store.clone(), "01.1."));
-    let mut misled = sink(&stale).await;
-    misled.open(&assignment("b")).await.unwrap();
-    Worker::new(store.clone(), "b", 3).work(6).await;
-    exact(&store, Format::Csv, 6, "after somebody was misled").await;
 }

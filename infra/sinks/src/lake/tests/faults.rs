@@ -37,7 +37,7 @@ async fn survives(store: Arc<dyn Store>, k: usize, again: Again, fault: fn(&Faul
         fault(&faults);
         async {}.boxed()
     });
-    let worker = Worker { again, ..Worker::new(way, "a", 3) };
+    let worker = Worker { again, ..Worker::through(way, "a", 3) };
     worker.work(UNTIL).await;
     exact(&store, Format::Csv, UNTIL, &format!("fault at I/O {k}, then {again:?}")).await;
     count.load(Ordering::SeqCst) >= k
@@ -71,7 +71,7 @@ async fn taken_over(store: Arc<dyn Store>, k: usize, code: &'static str, format:
         dying.notify_one();
         futures::future::pending().boxed()
     });
-    let first = Worker { format, ..Worker::new(way, "a", 3) };
+    let first = Worker { format, ..Worker::through(way, "a", 3) };
     let alive = tokio::select! {
         () = first.work(UNTIL) => true,
         () = died.notified() => false,
@@ -115,7 +115,7 @@ async fn overtaken(store: Arc<dyn Store>, k: usize, code: &'static str, until: i
         }
         .boxed()
     });
-    Worker::new(way, "a", 3).work(UNTIL).await;
+    Worker::through(way, "a", 3).work(UNTIL).await;
     exact(&store, Format::Csv, UNTIL, &format!("overtaken at I/O {k} by code {code}")).await;
     count.load(Ordering::SeqCst) >= k
 }

@@ -29,24 +29,24 @@ enum Step {
 struct Gated {
     way: Arc<Way>,
     gate: Arc<Semaphore>,
-    arrived: mpsc::UnboundedReceiver<()>,
+    arrived: mpsc::Receiver<()>,
     task: JoinHandle<()>,
 }
 
 impl Gated {
     fn start(store: &Arc<dyn Store>, code: &'static str, roll: i64) -> Self {
         let (way, gate) = (Way::to(store), Arc::new(Semaphore::new(0)));
-        let (arrive, arrived) = mpsc::unbounded_channel();
+        let (arrive, arrived) = mpsc::channel(1);
         let passes = gate.clone();
         way.faults.set_hook(Some(Arc::new(move |_, _| {
             let (passes, arrive) = (passes.clone(), arrive.clone());
             async move {
-                let _ = arrive.send(());
+                let _ = arrive.send(()).await;
                 passes.acquire().await.unwrap().forget();
             }
             .boxed()
         })));
-        let worker = Worker { again: Again::Open, ..Worker::new(way.clone(), code, roll) };
+        let worker = Worker { again: Again::Open, ..Worker::through(way.clone(), code, roll) };
         let task = tokio::spawn(async move { worker.work(UNTIL).await });
         Self { way, gate, arrived, task }
     }

@@ -4,6 +4,7 @@ mod branches;
 mod conformance;
 mod faults;
 mod interleaved;
+mod ledger;
 mod reading;
 mod tables;
 mod world;

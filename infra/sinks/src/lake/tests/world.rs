@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -22,6 +22,9 @@ use crate::lake::{
 
 pub(super) const PIPELINE: &str = "app.rows";
 pub(super) const TABLE: &str = "rows";
+
+/// No two workers close a range at the same time.
+static CLOSED: AtomicI64 = AtomicI64::new(1000);
 
 pub(super) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -147,6 +150,8 @@ pub(super) struct Worker {
     pub roll: i64,
     pub again: Again,
     pub store: Arc<dyn Store>,
+    /// The store without its faults: tells whether what the sink says is so.
+    pub truth: Arc<dyn Store>,
     pub format: Format,
 }
 
@@ -166,7 +171,14 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     pub fn new(store: Arc<dyn Store>, code: &'static str, roll: i64) -> Self {
-        Self { code, roll, again: Again::Same, store, format: Format::Csv }
+        let truth = store.clone();
+        Self { code, roll, again: Again::Same, store, truth, format: Format::Csv }
+    }
+
+    /// A worker with faults.
+    pub fn through(way: Arc<Way>, code: &'static str, roll: i64) -> Self {
+        let truth = way.store.clone();
+        Self { truth, ..Self::new(way, code, roll) }
     }
 
     pub async fn connect(&self) -> Box<dyn Sink> {
@@ -181,7 +193,7 @@ impl Worker {
     /// Works until all records before `until` are committed.
     pub async fn work(&self, until: i64) {
         let mut sink = self.connect().await;
-        loop {
+        for _ in 0..1000 {
             match self.one_range(&mut sink, until).await {
                 Ok(true) => return,
                 Ok(false) => {}
@@ -193,6 +205,7 @@ impl Worker {
                 }
             }
         }
+        panic!("{self:?} gets nowhere");
     }
 
     /// One range, if one is left; true: none is.
@@ -204,13 +217,26 @@ impl Worker {
             Standing::At(entry) => entry.end + self.roll.min(until - entry.next()),
             Standing::Planned { end, .. } => *end,
         };
-        let range = range(self.code, standing.entry(), end, self.roll);
+        let closed_ms = CLOSED.fetch_add(1, Ordering::SeqCst);
+        let range = range(self.code, standing.entry(), end, closed_ms);
         loop {
             match sink.commit(&ours, &range).await {
                 Err(error) if error.is_retryable() && self.again == Again::Same => continue,
-                outcome => return outcome.map(|_: Outcome| false),
+                Ok(Outcome::Committed) => self.is_in_the_ledger(&range.entry).await,
+                Ok(Outcome::Superseded) => {}
+                Err(error) => return Err(error),
             }
+            return Ok(false);
         }
+    }
+
+    async fn is_in_the_ledger(&self, entry: &Entry) {
+        let mut sink =
+            lake(self.truth.clone(), self.format).connect(PIPELINE, &schema()).await.unwrap();
+        let mut there = sink.ledger(&assignment(self.code).at, entry.seq, 1).await.unwrap();
+        let mut there = there.pop().expect("what was called committed is in the ledger");
+        there.closed_ms = entry.closed_ms;
+        assert_eq!(&there, entry, "what was called committed is in the ledger");
     }
 }
 
