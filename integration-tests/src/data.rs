@@ -91,7 +91,8 @@ impl Data {
     #[track_caller]
     pub fn verify_one(&self, id: &str) -> Value {
         let reports = self.verify();
-        let named = |report: &&Value| format!("{}.{}", text(report, "app"), text(report, "pipeline")) == id;
+        let named =
+            |report: &&Value| format!("{}.{}", text(report, "app"), text(report, "pipeline")) == id;
         reports.iter().find(named).unwrap_or_else(|| panic!("{id} in {reports:?}")).clone()
     }
 }

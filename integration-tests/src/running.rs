@@ -43,7 +43,8 @@ impl Running {
 
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.id()).unwrap();
-        kill(Pid::from_raw(id), signal).unwrap_or_else(|error| panic!("{signal} to {self:?}: {error}"));
+        kill(Pid::from_raw(id), signal)
+            .unwrap_or_else(|error| panic!("{signal} to {self:?}: {error}"));
     }
 
     /// How it ended, if it has.

@@ -22,7 +22,10 @@ pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<T,
 }
 
 /// Lets time pass that belongs to the test itself: a random moment before a kill.
-#[allow(clippy::disallowed_methods, reason = "no runtime here, and another process is at work meanwhile")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "no runtime here, and another process is at work meanwhile"
+)]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }

@@ -42,9 +42,9 @@ pub fn assert_same(found: &Counts, expected: &Counts) {
     let of = |counts: &Counts, word: &str| counts.get(word).copied().unwrap_or_default();
     let words = found.keys().chain(expected.keys());
     let differing = words.filter(|word| of(found, word) != of(expected, word));
-    let shown = differing.take(5).map(|word| {
-        format!("{word:?}: {} in place of {}", of(found, word), of(expected, word))
-    });
+    let shown = differing
+        .take(5)
+        .map(|word| format!("{word:?}: {} in place of {}", of(found, word), of(expected, word)));
     let shown: Vec<_> = shown.collect();
     assert!(shown.is_empty(), "{}", shown.join("; "));
 }

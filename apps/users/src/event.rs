@@ -10,8 +10,6 @@ use millstream_topic::Outgoing;
 
 use crate::pipeline::user;
 
-const YEARS: std::ops::RangeInclusive<u16> = 1900..=2100;
-
 /// One who registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -45,11 +43,11 @@ impl User {
                 return Err(format!("its {what} is empty"));
             }
         }
-        let digits = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits || !year.parse().is_ok_and(|year| YEARS.contains(&year)) {
-            return Err(format!("its year is {year:?}, not one from 1900 to 2100"));
+        // Rust reads `+1999`, too, hence the length.
+        match year.parse::<u16>() {
+            Ok(1900..=2100) if year.len() == 4 => Ok(Self { name, address, year }),
+            _ => Err(format!("its year is {year:?}, not one from 1900 to 2100")),
         }
-        Ok(Self { name, address, year })
     }
 }
 
@@ -90,11 +88,8 @@ impl Decoder for UserText {
         let column = |field: fn(&User) -> &str| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(users.iter().map(field)))
         };
-        let columns = vec![
-            column(|user| &user.name),
-            column(|user| &user.address),
-            column(|user| &user.year),
-        ];
+        let (names, addresses) = (column(|user| &user.name), column(|user| &user.address));
+        let columns = vec![names, addresses, column(|user| &user.year)];
         let batch = RecordBatch::try_new(user(), columns).map_err(|error| error.to_string())?;
         Ok(Decoded::one_to_one(batch))
     }

@@ -5,13 +5,12 @@ use fake::faker::address::en::{CityName, PostCode, StateAbbr, StreetName};
 use fake::faker::name::en::Name;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 
 use crate::event::User;
 
 /// The first year somebody registered.
 const FIRST_YEAR: i32 = 1970;
-/// One user in so many has a name or address that is hard on parsers.
+/// The share of users whose name and address are hard on parsers.
 const ODD: f64 = 0.005;
 /// The share of addresses at a military unit.
 const MILITARY: f64 = 0.05;
@@ -25,16 +24,13 @@ const ODD_NAMES: [&str; 6] =
 pub fn user(rng: &mut StdRng, this_year: i32) -> User {
     let address = if rng.random_bool(MILITARY) { military(rng) } else { civilian(rng) };
     let (name, address) = if rng.random_bool(ODD) {
-        (odd_name(rng), format!("c/o $ave & Co, {address}"))
+        let name = ODD_NAMES[rng.random_range(0..ODD_NAMES.len())];
+        (name.to_owned(), format!("c/o $ave & Co, {address}"))
     } else {
         (Name().fake_with_rng(rng), address)
     };
     let year = rng.random_range(FIRST_YEAR..=this_year.max(FIRST_YEAR)).to_string();
     User { name, address, year }
-}
-
-fn odd_name(rng: &mut StdRng) -> String {
-    ODD_NAMES.choose(rng).copied().unwrap_or_default().to_owned()
 }
 
 fn civilian(rng: &mut StdRng) -> String {

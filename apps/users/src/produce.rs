@@ -30,9 +30,8 @@ async fn run(task: Produce) -> Result<()> {
     let mut rng = seeded(seed);
     let this_year = Utc::now().year();
     let count = task.options.once.then_some(count);
-    generate(&mut outlet, count, || people::user(&mut rng, this_year).record())
-        .await
-        .context("send users")
+    let make = || people::user(&mut rng, this_year).record();
+    generate(&mut outlet, count, make).await.context("send users")
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub fn plan(setup: &Setup) -> String {
 }
 
 fn topic_line(topic: &Topic) -> String {
-    let key = if topic.key.is_empty() { "no key".to_owned() } else { format!("key: {}", topic.key) };
+    let key =
+        if topic.key.is_empty() { "no key".to_owned() } else { format!("key: {}", topic.key) };
     let kept = match topic.cleanup {
         Cleanup::Delete => "",
         Cleanup::Compact => ", compacted",

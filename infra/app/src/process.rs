@@ -14,11 +14,7 @@ pub struct Running {
 }
 
 /// Works the app's topics off into its sinks until `stop`, or until caught up.
-pub async fn process(
-    setup: &Setup,
-    until_caught_up: bool,
-    stop: CancellationToken,
-) -> Result<()> {
+pub async fn process(setup: &Setup, until_caught_up: bool, stop: CancellationToken) -> Result<()> {
     let bars = Bars::new();
     let mut work = JoinSet::new();
     let running = start(setup, until_caught_up, &stop, &mut work);

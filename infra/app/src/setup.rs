@@ -15,7 +15,13 @@ use crate::App;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Places {
     /// Directory of the embedded log, stores and lake; several commands may use it at once
-    #[arg(long, global = true, env = "MILLSTREAM_DATA", value_name = "DIR", default_value = ".millstream")]
+    #[arg(
+        long,
+        global = true,
+        env = "MILLSTREAM_DATA",
+        value_name = "DIR",
+        default_value = ".millstream"
+    )]
     pub data: PathBuf,
     /// Settings that differ from the app's own (see `check` for all of them)
     #[arg(long, global = true, value_name = "FILE")]

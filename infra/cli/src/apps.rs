@@ -12,7 +12,13 @@ pub const APPS: [App; 4] = [wordcount::APP, users::APP, health::APP, weather::AP
 #[derive(Clone, Debug, clap::Args)]
 pub struct Where {
     /// Directory of the embedded log, stores and lake; several commands may use it at once
-    #[arg(long, global = true, env = "MILLSTREAM_DATA", value_name = "DIR", default_value = ".millstream")]
+    #[arg(
+        long,
+        global = true,
+        env = "MILLSTREAM_DATA",
+        value_name = "DIR",
+        default_value = ".millstream"
+    )]
     pub data: PathBuf,
     /// Settings of an app that differ from its own, as in `--config weather=my.toml`; may be repeated
     #[arg(long, global = true, value_name = "APP=FILE", value_parser = app_and_file)]
@@ -48,14 +54,17 @@ impl Where {
             let pipeline = setup.pipelines.iter().find(|pipeline| pipeline.id() == id).cloned();
             pipeline.map(|pipeline| (setup, pipeline))
         });
-        found.with_context(|| format!("there is no pipeline {id:?}; there are {}", known.join(", ")))
+        found
+            .with_context(|| format!("there is no pipeline {id:?}; there are {}", known.join(", ")))
     }
 
     /// Fails unless the data directory is there: most commands have nothing to do without it.
     pub fn must_exist(&self) -> Result<()> {
         if !self.data.is_dir() {
             let data = self.data.display();
-            bail!("there is no data in {data}: name its directory by --data, or try `millstream demo`");
+            bail!(
+                "there is no data in {data}: name its directory by --data, or try `millstream demo`"
+            );
         }
         Ok(())
     }

@@ -106,7 +106,8 @@ async fn read_all(topics: &dyn Backend, name: &str) -> Result<Vec<Record>> {
         let at = TopicPartition::new(name, partition as u32);
         let mut next = bounds.low;
         while next < bounds.end {
-            let slice = topics.read(&at, next, 10_000).await.with_context(|| format!("read {at}"))?;
+            let slice =
+                topics.read(&at, next, 10_000).await.with_context(|| format!("read {at}"))?;
             if slice.next <= next {
                 break;
             }
@@ -151,7 +152,8 @@ async fn replay(setup: &Setup, pipeline: &Pipeline, only: &[String]) -> Result<(
     let sent: HashSet<Vec<u8>> =
         sent.iter().filter_map(|record| record.header(REPLAY_OF)).map(|of| of.to_vec()).collect();
     let all = letters(setup, pipeline).await?;
-    if let Some(unknown) = only.iter().find(|name| all.iter().all(|letter| which(letter) != **name)) {
+    if let Some(unknown) = only.iter().find(|name| all.iter().all(|letter| which(letter) != **name))
+    {
         bail!("there is no dead letter {unknown} of {}; see `dlq show {0}`", pipeline.id());
     }
     let chosen = all.into_iter().filter(|letter| only.is_empty() || only.contains(&which(letter)));

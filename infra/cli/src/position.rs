@@ -68,7 +68,9 @@ pub async fn position(place: &Where, verb: Verb) -> Result<()> {
             let next = choice.last.next();
             if from != next || to < from || to >= choice.bounds.end {
                 let last = choice.bounds.end - 1;
-                bail!("give --from {next}, the position, and a --to from there up to {last}, the last offset");
+                bail!(
+                    "give --from {next}, the position, and a --to from there up to {last}, the last offset"
+                );
             }
             let mut entry = choice.entry(EntryKind::Skip { reason });
             (entry.start, entry.end) = (from, to);
@@ -93,7 +95,11 @@ async fn adopt(mut choice: Choice, from: Option<i64>) -> Result<()> {
     let usual = if recreated { bounds.low } else { next.min(bounds.end) };
     let from = from.unwrap_or(usual);
     if !(bounds.low..=bounds.end).contains(&from) {
-        bail!("the partition has the offsets {} to {}: give a --from among them", bounds.low, bounds.end);
+        bail!(
+            "the partition has the offsets {} to {}: give a --from among them",
+            bounds.low,
+            bounds.end
+        );
     }
     if !recreated && from < next {
         say!("offsets {from} to {} were counted before; what is there now counts again", next - 1);
@@ -193,7 +199,10 @@ impl Choice {
         }
         let last = last_entry(sink.as_mut(), &assignment.at).await?;
         let last = last.with_context(|| {
-            format!("{} has no position on {} yet: there is nothing to choose", of.pipeline, assignment.at)
+            format!(
+                "{} has no position on {} yet: there is nothing to choose",
+                of.pipeline, assignment.at
+            )
         })?;
         Ok(Self { pipeline, assignment, bounds, sink, last })
     }
@@ -211,7 +220,9 @@ impl Choice {
                 Ok(())
             }
             Outcome::Superseded => {
-                bail!("a worker moved the position meanwhile; look with `position show`, and choose again")
+                bail!(
+                    "a worker moved the position meanwhile; look with `position show`, and choose again"
+                )
             }
         }
     }
@@ -226,8 +237,7 @@ async fn assignment(
     let info = info.with_context(|| format!("there is no topic {}", at.topic))?;
     let bounds = info.partitions.get(at.partition as usize);
     let bounds = *bounds.with_context(|| format!("there is no partition {at}"))?;
-    let genesis =
-        Genesis { cluster: info.cluster, topic_id: info.id, first_offset: bounds.low };
+    let genesis = Genesis { cluster: info.cluster, topic_id: info.id, first_offset: bounds.low };
     let fingerprint = OPERATOR.to_owned();
     Ok((Assignment { pipeline: pipeline.id(), at, genesis, fingerprint }, bounds))
 }

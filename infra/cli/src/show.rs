@@ -14,7 +14,8 @@ pub fn out(text: &str) {
 /// Lines of cells as a table: columns as wide as their widest cell, numbers to the right.
 pub fn table(header: &[&str], lines: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
+        let cells =
+            lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)
     };
     let is_number = |cell: &str| cell.parse::<f64>().is_ok() || cell == "-";
@@ -51,7 +52,8 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right() {
-        let lines = vec![vec!["a".to_owned(), "5".to_owned()], vec!["bcd".to_owned(), "1000".to_owned()]];
+        let lines =
+            vec![vec!["a".to_owned(), "5".to_owned()], vec!["bcd".to_owned(), "1000".to_owned()]];
         assert_eq!(table(&["name", "n"], &lines), "name     n\na        5\nbcd   1000\n");
     }
 

@@ -59,15 +59,30 @@ async fn is_there(pipeline: &Pipeline, world: &World) -> Result<bool> {
 /// The reconciliation as a table: every offset in its bucket.
 pub fn reconciliation(reports: &[Report]) -> String {
     let header = [
-        "pipeline", "produced", "delivered", "filtered", "dead-lettered", "tombstone", "absent",
-        "pending", "lost", "duplicated",
+        "pipeline",
+        "produced",
+        "delivered",
+        "filtered",
+        "dead-lettered",
+        "tombstone",
+        "absent",
+        "pending",
+        "lost",
+        "duplicated",
     ];
     let lines: Vec<_> = reports
         .iter()
         .map(|r| {
             let numbers = [
-                r.produced, r.delivered, r.filtered, r.dead_lettered, r.tombstone, r.absent,
-                r.pending, r.lost, r.duplicated,
+                r.produced,
+                r.delivered,
+                r.filtered,
+                r.dead_lettered,
+                r.tombstone,
+                r.absent,
+                r.pending,
+                r.lost,
+                r.duplicated,
             ];
             let name = format!("{}.{}", r.app, r.pipeline);
             [name].into_iter().chain(numbers.map(|n| n.to_string())).collect()

@@ -46,12 +46,11 @@ pub fn work(pipeline: &Pipeline, records: &[Record], version_before: i64) -> Wor
         Worked { version: versions.last().copied().unwrap_or(version_before), ..Worked::default() };
     let live = sort_out(pipeline, records, &versions, &mut worked);
     let (rows, mut dead) = transformed(pipeline, records, &live);
-    let rows: Vec<_> = rows
-        .into_iter()
-        .filter_map(|rows| without_dead(pipeline, rows, &mut dead))
-        .collect();
+    let rows: Vec<_> =
+        rows.into_iter().filter_map(|rows| without_dead(pipeline, rows, &mut dead)).collect();
 
-    let mut delivered: Vec<u32> = rows.iter().flat_map(|rows| rows.origin.iter().copied()).collect();
+    let mut delivered: Vec<u32> =
+        rows.iter().flat_map(|rows| rows.origin.iter().copied()).collect();
     delivered.dedup();
     worked.delivered = delivered.len() as u64;
     worked.filtered = (live.len() - delivered.len() - dead.len()) as u64;
@@ -103,14 +102,21 @@ fn sort_out(
 }
 
 /// Decoded and transformed rows, whose origin is the record's index; and the records that failed.
-fn transformed(pipeline: &Pipeline, records: &[Record], live: &[usize]) -> (Vec<Decoded>, Vec<Dead>) {
+fn transformed(
+    pipeline: &Pipeline,
+    records: &[Record],
+    live: &[usize],
+) -> (Vec<Decoded>, Vec<Dead>) {
     let mut dead = Vec::new();
     let mut decoded = Vec::new();
     let decode = |part: Range<usize>| {
-        let values: Vec<&[u8]> =
-            live[part.clone()].iter().filter_map(|index| records[*index].value.as_deref()).collect();
+        let values: Vec<&[u8]> = live[part.clone()]
+            .iter()
+            .filter_map(|index| records[*index].value.as_deref())
+            .collect();
         let rows = pipeline.decoder.decode(&values)?;
-        let origin = rows.origin.iter().map(|row| live[part.start + *row as usize] as u32).collect();
+        let origin =
+            rows.origin.iter().map(|row| live[part.start + *row as usize] as u32).collect();
         Ok(Decoded { batch: rows.batch, origin })
     };
     single_out(0..live.len(), &decode, &mut decoded, &mut |part, reason| {
@@ -124,7 +130,12 @@ fn transformed(pipeline: &Pipeline, records: &[Record], live: &[usize]) -> (Vec<
     (joined(made), dead)
 }
 
-fn transform_rows(pipeline: &Pipeline, rows: &Decoded, made: &mut Vec<Decoded>, dead: &mut Vec<Dead>) {
+fn transform_rows(
+    pipeline: &Pipeline,
+    rows: &Decoded,
+    made: &mut Vec<Decoded>,
+    dead: &mut Vec<Dead>,
+) {
     // Where each record's rows begin: a record with one bad row is bad as a whole.
     let mut starts: Vec<usize> = (0..rows.origin.len())
         .filter(|row| *row == 0 || rows.origin[*row] != rows.origin[*row - 1])

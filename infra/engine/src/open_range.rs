@@ -1,8 +1,8 @@
 use std::mem::take;
 use std::time::Duration;
 
-use millstream_topic::dead_letter::DeadLetter;
 use millstream_topic::Record;
+use millstream_topic::dead_letter::DeadLetter;
 use tokio::time::Instant;
 
 use crate::batch::{self, Worked};

@@ -38,8 +38,7 @@ pub(crate) async fn open(
     let info = info.ok_or_else(|| Blocked::Stop(format!("topic {} is gone", at.topic)))?;
     let bounds = info.partitions.get(at.partition as usize).copied();
     let bounds = bounds.ok_or_else(|| Blocked::Stop(format!("partition {at} is gone")))?;
-    let genesis =
-        Genesis { cluster: info.cluster, topic_id: info.id, first_offset: bounds.low };
+    let genesis = Genesis { cluster: info.cluster, topic_id: info.id, first_offset: bounds.low };
     let assignment = Assignment {
         pipeline: pipeline.to_owned(),
         at: at.clone(),

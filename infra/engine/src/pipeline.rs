@@ -6,8 +6,8 @@ use millstream_topic::{Cleanup, Topic, dead_letter};
 
 use crate::decode::{Decoder, Json};
 use crate::sink::Target;
-use crate::transform::{Identity, PlanError, Transform};
 use crate::sql::RowSql;
+use crate::transform::{Identity, PlanError, Transform};
 
 /// One consumer group: a topic → decode → transform → one target. Built in the data's order:
 ///

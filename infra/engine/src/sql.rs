@@ -6,12 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast, filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch};
+use arrow::compute::{
+    cast, filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::MemTable;
-use datafusion::common::{DFSchema, TableReference};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Unnest, Volatility};
@@ -39,9 +41,17 @@ enum Step {
     /// Keeps the columns at these places.
     Columns(Vec<usize>),
     Filter(Arc<dyn PhysicalExpr>),
-    Project { schema: SchemaRef, columns: Vec<Arc<dyn PhysicalExpr>> },
+    Project {
+        schema: SchemaRef,
+        columns: Vec<Arc<dyn PhysicalExpr>>,
+    },
     /// One row per element of the list at `list`; `columns` says which input column each output column is.
-    Unnest { schema: SchemaRef, list: usize, columns: Vec<usize>, keep_empty: bool },
+    Unnest {
+        schema: SchemaRef,
+        list: usize,
+        columns: Vec<usize>,
+        keep_empty: bool,
+    },
 }
 
 const REMEDY: &str = "give one SELECT of columns and expressions FROM the topic, with an optional WHERE; \
@@ -56,7 +66,8 @@ impl RowSql {
             remedy: remedy.to_owned(),
         };
         let mistake = |error: DataFusionError| {
-            let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let columns: Vec<_> =
+                schema.fields().iter().map(|field| field.name().as_str()).collect();
             refused(
                 error.strip_backtrace(),
                 &format!("correct it; table {table:?} has the columns {}", columns.join(", ")),
@@ -281,7 +292,11 @@ fn build(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> PlanResult<
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(plain)), columns, &options)?)
 }
 
-fn keep(predicate: &dyn PhysicalExpr, batch: &RecordBatch, origin: Vec<u32>) -> PlanResult<Decoded> {
+fn keep(
+    predicate: &dyn PhysicalExpr,
+    batch: &RecordBatch,
+    origin: Vec<u32>,
+) -> PlanResult<Decoded> {
     let mask = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
     let mask = match mask.as_boolean() {
         mask if mask.null_count() > 0 => prep_null_mask_filter(mask),
@@ -321,7 +336,9 @@ fn unnest_rows(
     let repeated = take_record_batch(batch, &UInt32Array::from(from.clone()))?;
     let columns = columns
         .iter()
-        .map(|place| if *place == list { elements.clone() } else { repeated.column(*place).clone() })
+        .map(
+            |place| if *place == list { elements.clone() } else { repeated.column(*place).clone() },
+        )
         .collect();
     let origin = from.iter().map(|row| origin[*row as usize]).collect();
     Ok(Decoded { batch: build(schema, columns, rows)?, origin })

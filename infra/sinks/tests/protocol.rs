@@ -37,13 +37,30 @@ enum Step {
     Send(u8),
     Wait(u16),
     /// Kills the worker in that seat and starts another one.
-    Start { seat: usize, records: usize, code: usize },
-    Kill { seat: usize },
+    Start {
+        seat: usize,
+        records: usize,
+        code: usize,
+    },
+    Kill {
+        seat: usize,
+    },
     /// From its `after`-th I/O on, the worker hangs: it is dead, or it is a zombie to be.
-    Hang { seat: usize, after: usize },
-    Wake { seat: usize },
-    Lose { seat: usize, replies: usize },
-    Fail { seat: usize, calls: usize },
+    Hang {
+        seat: usize,
+        after: usize,
+    },
+    Wake {
+        seat: usize,
+    },
+    Lose {
+        seat: usize,
+        replies: usize,
+    },
+    Fail {
+        seat: usize,
+        calls: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -107,9 +124,13 @@ impl Stage {
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.into())).await,
             Step::Start { seat, records, code } => self.start(seat, records, code).await,
             Step::Kill { seat } => self.kill(seat).await,
-            Step::Hang { seat, after } => self.with(seat, |c| c.faults().set_hook(Some(hang(after)))),
+            Step::Hang { seat, after } => {
+                self.with(seat, |c| c.faults().set_hook(Some(hang(after))))
+            }
             Step::Wake { seat } => self.with(seat, |c| c.faults().set_hook(None)),
-            Step::Lose { seat, replies } => self.with(seat, |c| c.faults().lose_reply_next(replies)),
+            Step::Lose { seat, replies } => {
+                self.with(seat, |c| c.faults().lose_reply_next(replies))
+            }
             Step::Fail { seat, calls } => self.with(seat, |c| c.faults().fail_next(calls)),
         }
     }
@@ -125,7 +146,8 @@ impl Stage {
         let client = self.store.client();
         let pipeline = Self::pipeline(&client, code, records, &format!("seat-{seat}"));
         let (status, _) = watch::channel(Status::default());
-        let work = run(pipeline, self.world(), Options::default(), CancellationToken::new(), status);
+        let work =
+            run(pipeline, self.world(), Options::default(), CancellationToken::new(), status);
         let task = tokio::spawn(work.map(|_| ()));
         self.seats[seat] = Some(Seat { client, task });
     }

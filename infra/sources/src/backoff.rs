@@ -58,7 +58,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write as _};
+    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_topic::{Backend, Outgoing, Topic, TopicError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ const ROOM_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Outlet {
     topic: String,
-    inbox: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
     task: Option<JoinHandle<Result<(), SourceError>>>,
     meter: Meter,
@@ -59,7 +59,8 @@ impl Outlet {
             wait_after(&doing, error, &mut backoff, &stop).await?;
         }
         backoff.worked(&doing);
-        let (inbox, messages) = mpsc::unbounded_channel();
+        // Never the one that holds a sender back: so many records don't fit into the room.
+        let (inbox, messages) = mpsc::channel(ROOM_BYTES / size_of::<Outgoing>() + 1);
         let room = Arc::new(Semaphore::new(ROOM_BYTES));
         let appender = Appender {
             topics,
@@ -93,7 +94,7 @@ impl Outlet {
         let Some(taken) = self.take_room(cost(&record)).await else {
             return Ok(ControlFlow::Break(()));
         };
-        if !taken || self.inbox.send(Message::Record(record)).is_err() {
+        if !taken || self.inbox.send(Message::Record(record)).await.is_err() {
             return Err(self.failure().await);
         }
         self.left = self.left.map(|left| left - 1);
@@ -106,7 +107,7 @@ impl Outlet {
     /// Returns when every record taken is durable in the topic.
     pub async fn flush(&mut self) -> Result<(), SourceError> {
         let (reply, done) = oneshot::channel();
-        let asked = self.inbox.send(Message::Flush(reply));
+        let asked = self.inbox.send(Message::Flush(reply)).await;
         if asked.is_err() || done.await.is_err() {
             return Err(self.failure().await);
         }
@@ -131,7 +132,7 @@ impl Outlet {
             return Some(true);
         }
         let permit = self.stop.run_until_cancelled(self.room.acquire_many(bytes)).await?;
-        Some(permit.map(|permit| permit.forget()).is_ok())
+        Some(permit.map(SemaphorePermit::forget).is_ok())
     }
 
     /// Why the appender ended.
@@ -152,7 +153,7 @@ impl Outlet {
 struct Appender {
     topics: Arc<dyn Backend>,
     topic: String,
-    messages: mpsc::UnboundedReceiver<Message>,
+    messages: mpsc::Receiver<Message>,
     room: Arc<Semaphore>,
     sent: Box<dyn Fn(u64) + Send + Sync>,
     stop: CancellationToken,

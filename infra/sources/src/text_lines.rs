@@ -112,6 +112,7 @@ impl<R: BufRead> TextLines<R> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::LazyLock;
 
     use super::*;
     use proptest::prelude::*;
@@ -122,10 +123,10 @@ mod tests {
     }
 
     fn words<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
-        let word = Regex::new(r"[\p{L}\p{M}\p{N}]+").unwrap();
+        static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[\p{L}\p{M}\p{N}]+").unwrap());
         let mut counts = BTreeMap::new();
         for text in texts {
-            for word in word.find_iter(text) {
+            for word in WORD.find_iter(text) {
                 *counts.entry(word.as_str().to_owned()).or_default() += 1;
             }
         }

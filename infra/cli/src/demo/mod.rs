@@ -75,7 +75,13 @@ async fn produce_and_process(
     for part in parts {
         let sent = Sent::default();
         let limit = (!options.endless).then_some(part.records);
-        watching.spawn(follow(bars.clone(), part.setup.app.name, limit, sent.clone(), produced.clone()));
+        watching.spawn(follow(
+            bars.clone(),
+            part.setup.app.name,
+            limit,
+            sent.clone(),
+            produced.clone(),
+        ));
         producing.spawn(produce(part.setup.clone(), limit, sent, stop.clone()));
         for running in process::start(&part.setup, false, &produced, &mut work) {
             watching.spawn(bars.follow(running.status));

@@ -83,7 +83,9 @@ impl Seen<'_> {
             sum(|r| r.duplicated),
             self.took.as_secs_f64()
         );
-        say!("ask for more:  millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'");
+        say!(
+            "ask for more:  millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'"
+        );
     }
 
     /// Records in the topics; one that two pipelines read counts once.
@@ -91,8 +93,10 @@ impl Seen<'_> {
         let mut topics = std::collections::BTreeMap::new();
         for setup in self.setups {
             for pipeline in &setup.pipelines {
-                let report =
-                    self.reports.iter().find(|r| r.app == pipeline.app && r.pipeline == pipeline.name);
+                let report = self
+                    .reports
+                    .iter()
+                    .find(|r| r.app == pipeline.app && r.pipeline == pipeline.name);
                 topics.insert(pipeline.topic.name.clone(), report.map_or(0, |r| r.produced));
             }
         }

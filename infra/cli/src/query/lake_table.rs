@@ -109,11 +109,12 @@ impl TableProvider for LakeTable {
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
         let files = FileGroup::new(self.files.clone());
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(files.split_files(state.config().target_partitions()))
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit.filter(|_| filters.is_empty()))
-            .build();
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+                .with_file_groups(files.split_files(state.config().target_partitions()))
+                .with_projection_indices(projection.cloned())?
+                .with_limit(limit.filter(|_| filters.is_empty()))
+                .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 }

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use datafusion::catalog::{MemTable, MemorySchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::common::TableReference;
 use millstream_app::Setup;
 use millstream_sinks::{lake, sql};
 
@@ -88,8 +88,7 @@ async fn open(setup: &Setup, table: &Known) -> Result<Arc<dyn TableProvider>> {
         }
         Place::Database(path) => {
             let (path, name) = (path.clone(), table.name.clone());
-            let rows =
-                tokio::task::spawn_blocking(move || sql::read_table(&path, &name)).await??;
+            let rows = tokio::task::spawn_blocking(move || sql::read_table(&path, &name)).await??;
             Ok(Arc::new(MemTable::try_new(rows.schema, vec![rows.batches])?))
         }
     }

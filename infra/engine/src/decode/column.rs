@@ -10,7 +10,9 @@ use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Fields as ArrowFields, TimeUnit};
 use chrono::Utc;
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{
+    DeserializeSeed, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer,
+};
 
 use super::json::{Fields, RowSeed};
 

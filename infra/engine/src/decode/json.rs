@@ -163,15 +163,18 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Array, AsArray};
-    use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
     use arrow::datatypes::TimestampMillisecondType;
+    use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
 
     use super::*;
 
     fn decoder() -> Json {
         let place = DataType::Struct(
-            vec![Field::new("lat", DataType::Float64, false), Field::new("lon", DataType::Float64, true)]
-                .into(),
+            vec![
+                Field::new("lat", DataType::Float64, false),
+                Field::new("lon", DataType::Float64, true),
+            ]
+            .into(),
         );
         let utc = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
         Json::new(Arc::new(Schema::new(vec![

@@ -59,10 +59,8 @@ impl Worker {
             tracing::warn!(pipeline = self.id, "{at}: {failed}; trying until it works");
         }
         self.totals.retries += 1;
-        slot.phase = Phase::Opening {
-            due: Instant::now() + slot.backoff.next(),
-            failed: Some(failed),
-        };
+        slot.phase =
+            Phase::Opening { due: Instant::now() + slot.backoff.next(), failed: Some(failed) };
     }
 
     /// Closes the open range where it is, and commits it.
@@ -106,7 +104,11 @@ impl Worker {
         Ok(self.sink.commit(&open.assignment, &closed.range).await?)
     }
 
-    async fn write_letters(&mut self, topic: &str, letters: &[DeadLetter]) -> Result<(), TopicError> {
+    async fn write_letters(
+        &mut self,
+        topic: &str,
+        letters: &[DeadLetter],
+    ) -> Result<(), TopicError> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -145,8 +147,8 @@ impl Worker {
         }
         // Records beyond a planned end, and those that came while the commit was retried, were passed over.
         let waited = self.slots.get(at).is_some_and(|slot| slot.backoff.tries() > 0);
-        let seek = (closed.planned || waited)
-            .then(|| self.consumer.steer(Order::Seek(at.clone(), next)));
+        let seek =
+            (closed.planned || waited).then(|| self.consumer.steer(Order::Seek(at.clone(), next)));
         if let Some(Err(error)) = seek {
             return self.open_later(at, &Blocked::Topic(error));
         }
@@ -179,8 +181,7 @@ impl Worker {
 
     /// Before a partition is given up: commits what can be, in one try.
     pub(super) async fn finish_range(&mut self, at: &TopicPartition) {
-        let may_close =
-            self.slots.get(at).is_some_and(Slot::may_close);
+        let may_close = self.slots.get(at).is_some_and(Slot::may_close);
         if may_close {
             self.close(at).await;
         } else {

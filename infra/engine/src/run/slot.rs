@@ -24,12 +24,23 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// To be opened in the sink at that time; why it failed before.
-    Opening { due: Instant, failed: Option<String> },
+    Opening {
+        due: Instant,
+        failed: Option<String>,
+    },
     Filling(OpenRange),
     /// To be committed at that time; why it failed before.
-    Closing { open: OpenRange, closed: Closed, due: Instant, failed: Option<String> },
+    Closing {
+        open: OpenRange,
+        closed: Closed,
+        due: Instant,
+        failed: Option<String>,
+    },
     /// Waits for a person; looked at again at that time.
-    Stopped { why: String, due: Instant },
+    Stopped {
+        why: String,
+        due: Instant,
+    },
     /// Between two of the others, while a step is under way.
     Moving,
 }

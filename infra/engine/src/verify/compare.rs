@@ -58,7 +58,8 @@ impl Expected {
                 }
                 Held::Count { key, count, sums } => {
                     let deltas = counts(&rows.batch, count);
-                    for (row, key) in hashes(&self.hash, &rows.batch, Some(key))?.iter().enumerate() {
+                    for (row, key) in hashes(&self.hash, &rows.batch, Some(key))?.iter().enumerate()
+                    {
                         *sums.entry(*key).or_default() += deltas.value(row);
                     }
                 }

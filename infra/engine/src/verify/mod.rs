@@ -76,11 +76,8 @@ pub async fn verify(pipeline: &Pipeline, world: &World) -> Result<Report, Verify
     let id = pipeline.id();
     let sink_error = |source| VerifyError::Sink { pipeline: id.clone(), source };
     let topic_error = |source| VerifyError::Topic { pipeline: id.clone(), source };
-    let mut report = Report {
-        app: pipeline.app.clone(),
-        pipeline: pipeline.name.clone(),
-        ..Report::default()
-    };
+    let mut report =
+        Report { app: pipeline.app.clone(), pipeline: pipeline.name.clone(), ..Report::default() };
     let mut sink = pipeline.target.connect(&id, &pipeline.schema()).await.map_err(sink_error)?;
     let mut expected = Expected::new(pipeline);
     for topic in pipeline.topics() {

@@ -116,7 +116,8 @@ pub(super) async fn letters(
     if let Some(first) = missing.first() {
         report.lost += missing.len() as u64;
         let (count, at) = (missing.len(), &ledger.at);
-        report.problem(format!("{at}: {count} dead letters are missing, that of {first} among them"));
+        report
+            .problem(format!("{at}: {count} dead letters are missing, that of {first} among them"));
     }
     Ok(())
 }

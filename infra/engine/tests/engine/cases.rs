@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use millstream_engine::memory_sink::MemoryTarget;
 use millstream_engine::ledger::EntryKind;
+use millstream_engine::memory_sink::MemoryTarget;
 use millstream_engine::{Options, Target};
 use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Outgoing, Subscriptions, TopicPartition, Topics};
@@ -48,8 +48,14 @@ async fn case_12_poison_records_go_one_by_one() {
     let big = format!(r#"{{"id":"{}","n":1}}"#, "x".repeat(2 << 20));
     let deep = format!(r#"{{"id":"a","n":1,"x":{}"#, "[".repeat(100_000));
     let poison: [&[u8]; 8] = [
-        b"{", b"{\"id\":\"\xff\",\"n\":1}", br#"{"id":"a"}"#, br#"{"id":"a","n":"one"}"#,
-        br#"{"id":null,"n":1}"#, b"", big.as_bytes(), deep.as_bytes(),
+        b"{",
+        b"{\"id\":\"\xff\",\"n\":1}",
+        br#"{"id":"a"}"#,
+        br#"{"id":"a","n":"one"}"#,
+        br#"{"id":null,"n":1}"#,
+        b"",
+        big.as_bytes(),
+        deep.as_bytes(),
     ];
     for value in poison {
         stage.send_raw(value).await;
@@ -64,8 +70,11 @@ async fn case_12_poison_records_go_one_by_one() {
 
     let name = dead_letter::topic_for("events");
     let slice = stage.topics.read(&TopicPartition::new(name, 0), 0, 100).await.expect("read");
-    let letters: Vec<_> =
-        slice.records.iter().map(|record| DeadLetter::from_record(record).expect("letter")).collect();
+    let letters: Vec<_> = slice
+        .records
+        .iter()
+        .map(|record| DeadLetter::from_record(record).expect("letter"))
+        .collect();
     assert_eq!(letters.len(), 9);
     for value in poison {
         assert!(letters.iter().any(|letter| letter.value.as_deref() == Some(value)), "{value:?}");
@@ -107,7 +116,8 @@ async fn the_group_offset_follows_the_position() {
 async fn case_4_a_planned_range_is_done_exactly_as_planned() {
     let stage = Stage::new().await;
     stage.send(0, 200).await;
-    let mut sink = stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
+    let mut sink =
+        stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
     // A first worker stands somewhere and has planned a range of 7 offsets; ours would roll at 100.
     let mut worker = stage.worker();
     worker.until_delivered(200).await;
@@ -216,7 +226,8 @@ async fn an_operators_skip_counts_as_absent() {
     let stage = Stage::new().await;
     stage.send(0, 100).await;
     stage.catch_up().await.expect("first");
-    let mut sink = stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
+    let mut sink =
+        stage.target.connect("test.events", &stage.pipeline.schema()).await.expect("sink");
     let ledger = sink.ledger(&partition(0), 0, 100).await.expect("ledger");
     assert_eq!(ledger.first().map(|entry| &entry.kind), Some(&EntryKind::Genesis));
     assert!(ledger.windows(2).all(|pair| pair[1].start == pair[0].end + 1));

@@ -128,9 +128,10 @@ impl Worker {
     }
 
     pub async fn until_stopped(&mut self, words: &str) {
-        self.until(words, |status| {
-            matches!(&status.state, State::Stopped(why) if why.contains(words))
-        })
+        self.until(
+            words,
+            |status| matches!(&status.state, State::Stopped(why) if why.contains(words)),
+        )
         .await;
     }
 

@@ -93,7 +93,10 @@ impl Database {
 
 /// Turns write-ahead logging on, so that readers and the writer don't wait for each other. SQLite doesn't call
 /// its busy handler for this switch, hence the loop: workers of several pipelines may make the file at once.
-#[allow(clippy::disallowed_methods, reason = "runs where blocking is meant, and SQLite offers nothing to wait on")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "runs where blocking is meant, and SQLite offers nothing to wait on"
+)]
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let since = Instant::now();
     loop {

@@ -98,6 +98,8 @@ async fn run(steps: Vec<(usize, Step)>) {
     }
     // One after the other: two codes that keep ending each other's tries need not come to an end.
     for (worker, _) in workers.into_iter().zip(done).filter(|(_, done)| !done) {
+        // Nobody asks any more where it stands.
+        drop(worker.arrived);
         worker.gate.add_permits(10_000);
         worker.task.await.unwrap();
     }

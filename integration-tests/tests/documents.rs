@@ -1,0 +1,159 @@
+//! The documents' commands: what a `sh` block of README.md, docs/ or an app's README says is run here, in order, on
+//! one data directory. A command that goes on is marked by `# until Ctrl-C`.
+
+#![cfg(test)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::Duration;
+
+use integration_tests::binaries::{self, root};
+use integration_tests::{Data, Running, tree, wait};
+use nix::sys::signal::Signal;
+
+/// What isn't run here: it builds, or would run this test again. `make` targets are looked up.
+const NOT_RUN: [&str; 3] =
+    ["cargo build --bins", "export PATH=\"$PWD/target/debug:$PATH\"", "cargo test -p "];
+const ENDLESS: &str = "# until Ctrl-C";
+/// A good first page, and then the rest.
+const FIRST: &str = "README.md";
+
+#[derive(Debug)]
+struct Written {
+    place: String,
+    command: String,
+}
+
+/// The commands of a document's `sh` blocks. One goes on over lines that end with `\` or in the middle of a quote.
+fn commands(path: &str, text: &str) -> Vec<Written> {
+    let mut commands = Vec::new();
+    let (mut inside, mut open) = (false, String::new());
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside && line.trim() == "```sh" || (!inside && line.trim() == "```bash");
+            assert!(open.is_empty(), "{path}:{}: ends in the middle of {open}", number + 1);
+        } else if inside && !(open.is_empty() && (line.trim().is_empty() || line.starts_with('#')))
+        {
+            open.push_str(line);
+            let goes_on = line.ends_with('\\') || open.matches('\'').count() % 2 == 1;
+            if goes_on {
+                open.push('\n');
+            } else {
+                let place = format!("{path}:{}", number + 1);
+                commands.push(Written { place, command: std::mem::take(&mut open) });
+            }
+        }
+    }
+    commands
+}
+
+fn all() -> Vec<Written> {
+    let mut documents: Vec<String> = tree::files_ending("md")
+        .into_iter()
+        .map(|path| path.display().to_string())
+        .filter(|path| path != "CHANGELOG.md")
+        .collect();
+    documents.sort_by_key(|path| (path != FIRST, path.starts_with("apps/"), path.clone()));
+    let of = |path: &String| commands(path, &tree::text(path.as_str()));
+    documents.iter().flat_map(of).collect()
+}
+
+/// What runs the command in place of cargo, which is at work already.
+fn without_cargo(command: &str) -> String {
+    let Some((_, rest)) = command.split_once("cargo run -p ") else { return command.to_owned() };
+    let (package, arguments) = rest.split_once(" -- ").unwrap_or((rest, ""));
+    assert!(tree::packages().contains_key(package), "no package {package}: {command}");
+    format!("{} {arguments}", package.trim_end_matches("-cli"))
+}
+
+fn is_ours(command: &str) -> bool {
+    let words = command.split_whitespace().find(|word| !word.contains('='));
+    words.is_some_and(|word| word == "millstream" || binaries::APPS.contains(&word))
+}
+
+/// A directory in which a reader would type them.
+fn place() -> Data {
+    let data = Data::new();
+    symlink(root().join("apps"), data.root().join("apps")).unwrap();
+    data.file("book.txt", "It was the best of times, it was the worst of times.\n");
+    data
+}
+
+fn shell(data: &Data, command: &str) -> Running {
+    let mut shell = Command::new("sh");
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.current_dir(data.root()).arg("-c").arg(format!("exec {command}"));
+    shell.env("PATH", format!("{}:{path}", binaries::directory().display()));
+    shell.env_remove("MILLSTREAM_DATA").env_remove("OPENWEATHER_API_KEY").env("NO_COLOR", "1");
+    Running::start(shell)
+}
+
+#[test]
+fn every_command_of_the_documents_works() {
+    let data = place();
+    let makefile = tree::text("Makefile");
+    let mut seen = Vec::new();
+    for Written { place, command } in all() {
+        let command = without_cargo(&command);
+        if seen.contains(&command) || NOT_RUN.iter().any(|not_run| command.starts_with(not_run)) {
+            continue;
+        }
+        println!("{place}: {command}");
+        if let Some(target) = command.strip_prefix("make ") {
+            let target = target.split_whitespace().next().unwrap();
+            assert!(
+                makefile.lines().any(|line| line.starts_with(&format!("{target}:"))),
+                "{place}: no target {target}"
+            );
+        } else if is_ours(&command) {
+            run(&data, &place, &command);
+        } else if command.starts_with("python3 -c ") {
+            run_python(&data, &place, &command);
+        } else {
+            panic!("{place}: {command:?} is none that this test knows");
+        }
+        seen.push(command);
+    }
+    assert!(seen.iter().filter(|command| is_ours(command)).count() >= 15, "{seen:?}");
+    assert!(fs::metadata(data.root().join(".millstream")).is_ok(), "nothing was written");
+}
+
+fn run(data: &Data, place: &str, command: &str) {
+    let running = shell(data, command.trim_end_matches(ENDLESS));
+    let ran = if command.ends_with(ENDLESS) {
+        wait::pause(Duration::from_secs(2));
+        running.signal(Signal::SIGINT);
+        running.ends_within(Duration::from_secs(10))
+    } else {
+        running.ends_within(wait::LONG)
+    };
+    assert_eq!(ran.code, Some(0), "{place}: {ran:?}");
+}
+
+/// Only where there is a Python: the same count by other means.
+fn run_python(data: &Data, place: &str, command: &str) {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("no python3 here");
+        return;
+    }
+    let ran = shell(data, command).ends_within(wait::LONG);
+    assert_eq!(ran.code, Some(0), "{place}: {ran:?}");
+    assert!(ran.stdout.contains("4 of") || ran.stdout.contains("2 of"), "{place}: {ran:?}");
+}
+
+#[test]
+fn an_unknown_command_or_a_broken_block_is_found() {
+    let found = commands(
+        "x.md",
+        "a\n```sh\none \\\n  two\n\nthree 'a\nb'\n```\n```text\nnot this\n```\n```sh\nfour\n```\n",
+    );
+    let found: Vec<_> =
+        found.iter().map(|one| (one.place.as_str(), one.command.as_str())).collect();
+    assert_eq!(
+        found,
+        [("x.md:4", "one \\\n  two"), ("x.md:7", "three 'a\nb'"), ("x.md:13", "four")]
+    );
+    assert!(is_ours("A=b users plan") && !is_ours("ls users"));
+    assert_eq!(without_cargo("cargo run -p millstream-cli -- verify"), "millstream verify");
+}
