@@ -1,7 +1,7 @@
 //! A count of words that is slow and simple: character by character, by the definition. A word is a maximal run
 //! of Unicode letters, marks and digits, lower-cased.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use regex::Regex;
 
@@ -10,10 +10,14 @@ pub type Counts = BTreeMap<String, u64>;
 
 pub fn count(text: &str) -> Counts {
     let in_word = Regex::new(r"^[\p{L}\p{M}\p{Nd}]$").unwrap();
+    // Asked once for each character there is: an expression takes its time in an unoptimised build.
+    let mut known = HashMap::new();
+    let mut in_word =
+        |c: char| *known.entry(c).or_insert_with(|| in_word.is_match(c.encode_utf8(&mut [0; 4])));
     let mut counts = Counts::new();
     let mut word = String::new();
     for c in text.chars().chain(['\n']) {
-        if in_word.is_match(c.encode_utf8(&mut [0; 4])) {
+        if in_word(c) {
             word.push(c);
         } else if !word.is_empty() {
             *counts.entry(word.to_lowercase()).or_default() += 1;

@@ -31,7 +31,7 @@ fn commands(path: &str, text: &str) -> Vec<Written> {
     let (mut inside, mut open) = (false, String::new());
     for (number, line) in text.lines().enumerate() {
         if line.trim_start().starts_with("```") {
-            inside = !inside && line.trim() == "```sh" || (!inside && line.trim() == "```bash");
+            inside = !inside && ["```sh", "```bash"].contains(&line.trim());
             assert!(open.is_empty(), "{path}:{}: ends in the middle of {open}", number + 1);
         } else if inside && !(open.is_empty() && (line.trim().is_empty() || line.starts_with('#')))
         {

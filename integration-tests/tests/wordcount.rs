@@ -58,10 +58,10 @@ fn ascii(chance: &mut Chance) -> String {
         ["the", "The", "MILL", "mill", "x1", "42", "a", "grinds", "I", "don't", "snake_case"];
     let between = [" ", " ", " ", ", ", "-", "\n", "\r\n", "\t", "; ", "...", " \"", "\\ "];
     let mut text = String::new();
-    for n in 0..20_000 {
+    for n in 0..30_000 {
         text.push_str(chance.one_of(&words));
-        // One line goes on for some 100 KB.
-        let ends = (5_000..17_000).contains(&n);
+        // One line goes on and on.
+        let ends = (5_000..25_000).contains(&n);
         text.push_str(if ends { " " } else { chance.one_of(&between) });
     }
     text.push_str("no newline at the end");

@@ -1,52 +1,12 @@
-//! The two kinds of event, and how an answer of a feed becomes records.
+//! The columns of the two kinds of event, and how an answer of a feed becomes records.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use chrono::{DateTime, Utc};
 use millstream_topic::Outgoing;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// One reading of a patient's device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Patient {
-    /// UUID; a repeated event has the same one.
-    pub id: String,
-    pub patient_id: String,
-    /// Beats per minute.
-    pub heart_rate: i64,
-    /// Percent.
-    pub oxygen_saturation: f64,
-    /// ml/(kg·min).
-    pub vo2_max: f64,
-    pub location: Location,
-    pub emergency_alert: bool,
-    /// When it was measured.
-    pub timestamp: DateTime<Utc>,
-}
-
-/// A vehicle's arrival at a patient.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Vehicle {
-    pub id: String,
-    pub vehicle_id: String,
-    pub vehicle_type: &'static str,
-    pub vehicle_capacity: &'static str,
-    pub location: Location,
-    pub patient_id: String,
-    pub dispatch_time: DateTime<Utc>,
-    /// When it arrived.
-    pub timestamp: DateTime<Utc>,
-}
-
-/// Degrees, WGS 84.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Location {
-    pub latitude: f64,
-    pub longitude: f64,
-}
 
 /// Columns of `patient_data`. A device may lack a sensor, but a reading has an id, a patient and a time.
 pub fn patient_schema() -> SchemaRef {

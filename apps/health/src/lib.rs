@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`pipeline`]: the page: topics, SQL and sinks, in the data's order.
-//! - [`event`]: the two kinds of event, and how a feed's answer becomes records.
+//! - [`event`]: the columns of the two kinds of event, and how a feed's answer becomes records.
 //! - `produce`: polls the feeds and sends.
 //! - `settings`: the app's own sections of `health.toml`.
 //! - [`simulation`], [`simulator`]: feeds for those who have none.

@@ -4,21 +4,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::TimeDelta;
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use millstream_app::Produce;
 use millstream_sources::{Outlet, Pace, Poll};
 
 use crate::event::records;
 use crate::pipeline::{EMERGENCY_VEHICLE_DATA, PATIENT_DATA, TOPICS};
-use crate::settings::{Feeds, Simulate};
-use crate::simulation::Simulation;
+use crate::settings::Feeds;
 use crate::simulator;
-
-/// Events asked of the simulator at once: so many seconds' worth of the pace,
-const ANSWER_S: f64 = 0.1;
-/// and at most so many.
-const ANSWER_EVENTS: f64 = 1_000.0;
 
 /// See [`millstream_app::App::produce`].
 pub fn produce(task: Produce) -> BoxFuture<'static, Result<()>> {
@@ -50,20 +43,11 @@ async fn run(task: Produce) -> Result<()> {
 }
 
 async fn simulated(task: &Produce, left: &AtomicI64) -> Result<()> {
-    let Simulate { port, seed, count, step_ms, start } = task.settings.section("simulate")?;
     let pace = task.pace()?;
-    let simulation = Simulation::new(seed, start, TimeDelta::milliseconds(step_ms.into()));
-    let at = simulator::serve(simulation, port).await?;
-    (task.notice)(&format!("polling the app's own simulator at http://{at}"));
-    let answer = match pace {
-        Pace::Max => ANSWER_EVENTS,
-        Pace::PerSecond(rate) => (rate * ANSWER_S).clamp(1.0, ANSWER_EVENTS).floor(),
-    };
-    let urls = ["patients", "vehicles"].map(|feed| format!("http://{at}/{feed}?count={answer}"));
-    let poll = Poll::new(urls, Duration::ZERO, task.stop.clone())?;
+    let poll = simulator::start(task, pace).await?;
     let mut patients = task.outlet(&PATIENT_DATA, pace).await?;
     if task.options.once {
-        patients = patients.limit(Some(count));
+        patients = patients.limit(Some(task.settings.section("simulate.count")?));
     }
     let vehicles = task.outlet(&EMERGENCY_VEHICLE_DATA, Pace::Max).await?;
     feed(poll, vec![patients, vehicles], left).await

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// Outside of these a reading is out of range.
@@ -24,26 +23,6 @@ pub struct Feeds {
     pub every_s: NonZeroU32,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct Simulate {
-    pub port: u16,
-    pub seed: u64,
-    pub count: u64,
-    pub step_ms: u32,
-    #[serde(deserialize_with = "time_or_now")]
-    pub start: DateTime<Utc>,
-}
-
-#[allow(clippy::disallowed_methods, reason = "simulated time begins with the real one")]
-fn time_or_now<'de, D: Deserializer<'de>>(text: D) -> Result<DateTime<Utc>, D::Error> {
-    match String::deserialize(text)?.as_str() {
-        "" => Ok(Utc::now()),
-        time => time.parse().map_err(|_| {
-            D::Error::custom("expected a time such as 2026-11-21T08:00:00Z, or nothing for now")
-        }),
-    }
-}
-
 /// Keeps infinity and NaN out of the SQL text.
 fn percent<'de, D: Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
     let percent = f64::deserialize(number)?;
@@ -57,6 +36,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
+    use crate::simulator::Simulate;
 
     fn settings(environment: &[(&str, &str)]) -> Settings {
         let environment =

@@ -6,9 +6,8 @@ use std::mem;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::Serialize;
 use uuid::Builder;
-
-use crate::event::{Location, Patient, Vehicle};
 
 // Chances per reading, and the last one per call for help.
 const FALLS_ILL: f64 = 0.004;
@@ -21,6 +20,45 @@ const NO_VEHICLE_FREE: f64 = 0.1;
 const SOUTH: f64 = 51.509_865;
 const WEST: f64 = -0.128_092;
 const WIDTH: f64 = 0.01;
+
+/// One reading of a patient's device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Patient {
+    /// UUID; a repeated event has the same one.
+    pub id: String,
+    pub patient_id: String,
+    /// Beats per minute.
+    pub heart_rate: i64,
+    /// Percent.
+    pub oxygen_saturation: f64,
+    /// ml/(kg·min).
+    pub vo2_max: f64,
+    pub location: Location,
+    pub emergency_alert: bool,
+    /// When it was measured.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// A vehicle's arrival at a patient.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Vehicle {
+    pub id: String,
+    pub vehicle_id: String,
+    pub vehicle_type: &'static str,
+    pub vehicle_capacity: &'static str,
+    pub location: Location,
+    pub patient_id: String,
+    pub dispatch_time: DateTime<Utc>,
+    /// When it arrived.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// Degrees, WGS 84.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Location {
+    pub latitude: f64,
+    pub longitude: f64,
+}
 
 /// The state of it all. Same seed, start, step and requests: same events.
 #[derive(Debug)]

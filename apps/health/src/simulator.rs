@@ -2,16 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use chrono::{DateTime, TimeDelta, Utc};
+use millstream_app::Produce;
+use millstream_sources::{Pace, Poll};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use tokio::net::TcpListener;
 
-use crate::event::{Patient, Vehicle};
-use crate::simulation::Simulation;
+use crate::simulation::{Patient, Simulation, Vehicle};
 
 /// Events per answer at most: what a client may make the server hold.
 const MOST: usize = 10_000;
@@ -21,6 +25,46 @@ type Shared = Arc<Mutex<Simulation>>;
 #[derive(Deserialize)]
 struct Asked {
     count: Option<usize>,
+}
+
+/// Events asked of the simulator at once: so many seconds' worth of the pace,
+const ANSWER_S: f64 = 0.1;
+/// and at most so many.
+const ANSWER_EVENTS: f64 = 1_000.0;
+
+/// `[simulate]` of the settings.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Simulate {
+    port: u16,
+    seed: u64,
+    step_ms: u32,
+    #[serde(deserialize_with = "time_or_now")]
+    pub(crate) start: DateTime<Utc>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "simulated time begins with the real one")]
+fn time_or_now<'de, D: Deserializer<'de>>(text: D) -> Result<DateTime<Utc>, D::Error> {
+    match String::deserialize(text)?.as_str() {
+        "" => Ok(Utc::now()),
+        time => time.parse().map_err(|_| {
+            D::Error::custom("expected a time such as 2026-11-21T08:00:00Z, or nothing for now")
+        }),
+    }
+}
+
+/// Serves as `[simulate]` says until the runtime ends. Polls patients and vehicles in turn, so many at once as suits
+/// `pace`.
+pub(crate) async fn start(task: &Produce, pace: Pace) -> Result<Poll> {
+    let Simulate { port, seed, step_ms, start } = task.settings.section("simulate")?;
+    let simulation = Simulation::new(seed, start, TimeDelta::milliseconds(step_ms.into()));
+    let at = serve(simulation, port).await?;
+    (task.notice)(&format!("polling the app's own simulator at http://{at}"));
+    let answer = match pace {
+        Pace::Max => ANSWER_EVENTS,
+        Pace::PerSecond(rate) => (rate * ANSWER_S).clamp(1.0, ANSWER_EVENTS).floor(),
+    };
+    let urls = ["patients", "vehicles"].map(|feed| format!("http://{at}/{feed}?count={answer}"));
+    Ok(Poll::new(urls, Duration::ZERO, task.stop.clone())?)
 }
 
 /// Serves until the runtime ends. `port` 0: any free one. Returns where it listens.

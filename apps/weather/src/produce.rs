@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::Utc;
 use futures::future::{BoxFuture, FutureExt};
 use millstream_app::Produce;
 use millstream_config::Secret;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::pipeline::WEATHER;
-use crate::stand_in::{self, Sky};
+use crate::stand_in;
 
 /// The variable of the environment that holds the key.
 pub const KEY: &str = "OPENWEATHER_API_KEY";
@@ -26,13 +25,6 @@ struct PollSection {
     cities: Vec<NonZeroU32>,
     every_s: NonZeroU32,
     calls_per_minute: NonZeroU32,
-}
-
-#[derive(Deserialize)]
-struct StandInSection {
-    port: u16,
-    seed: u64,
-    step_s: NonZeroU32,
 }
 
 /// See [`millstream_app::App::produce`].
@@ -71,17 +63,16 @@ pub async fn run(task: Produce, key: Secret) -> Result<()> {
 /// Of OpenWeather's API when there is a key, of the server of `--url` with or without one, else of the
 /// stand-in server.
 async fn poll(task: &Produce, section: &PollSection, key: &Secret) -> Result<Poll> {
-    let stands_in = task.options.url.is_none() && key.is_empty();
     let base = match &task.options.url {
         Some(url) => url.clone(),
-        None if stands_in => serve_stand_in(task).await?,
+        None if key.is_empty() => stand_in::start(task).await?,
         None => section.base_url.clone(),
     };
     let appid = if key.is_empty() { String::new() } else { format!("&appid={}", key.expose()) };
     let base = base.trim_end_matches('/');
     let urls = section.cities.iter().map(|id| format!("{base}/data/2.5/weather?id={id}{appid}"));
     // The stand-in server has no allowance to keep to: there, --rate alone decides.
-    let fast = stands_in && task.options.rate.is_some();
+    let fast = task.options.url.is_none() && key.is_empty() && task.options.rate.is_some();
     let every = if fast { 0 } else { section.every_s.get() };
     let poll = Poll::new(urls, Duration::from_secs(every.into()), task.stop.clone())
         .context("poll [poll] base_url, or --url")?
@@ -89,17 +80,6 @@ async fn poll(task: &Produce, section: &PollSection, key: &Secret) -> Result<Pol
     let poll = if fast { poll } else { poll.calls_per_minute(section.calls_per_minute.get()) };
     // With a limit, the limit is what ends it.
     Ok(if task.options.once && task.options.limit.is_none() { poll.rounds(1) } else { poll })
-}
-
-#[allow(clippy::disallowed_methods, reason = "the made-up weather begins with the real time")]
-async fn serve_stand_in(task: &Produce) -> Result<String> {
-    let StandInSection { port, seed, step_s } = task.settings.section("stand_in")?;
-    let sky = Sky::new(seed, Utc::now().timestamp(), step_s.get().into());
-    let base = format!("http://{}", stand_in::serve(sky, port).await?);
-    (task.notice)(&format!(
-        "{KEY} is not set: polling the app's own stand-in server at {base}, whose weather is made up"
-    ));
-    Ok(base)
 }
 
 async fn send_new(poll: &mut Poll, outlet: &mut Outlet, cities: &[NonZeroU32]) -> Result<()> {
@@ -119,9 +99,7 @@ async fn send_new(poll: &mut Poll, outlet: &mut Outlet, cities: &[NonZeroU32]) -
 /// the pipelines to dead-letter where it can be seen.
 fn is_newer(latest: &mut HashMap<u32, i64>, city: u32, observation: &Value) -> bool {
     let Some(dt) = observation.get("dt").and_then(Value::as_i64) else { return true };
-    let newer = latest.get(&city).is_none_or(|last| dt > *last);
-    if newer {
-        latest.insert(city, dt);
-    }
-    newer
+    let last = latest.get(&city).copied().unwrap_or(i64::MIN);
+    latest.insert(city, dt.max(last));
+    dt > last
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -9,11 +10,15 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use chrono::Utc;
+use millstream_app::Produce;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::produce::KEY;
 
 /// The chance that a poll finds nothing new: the last observation again, with its `dt`.
 const NOTHING_NEW: f64 = 0.1;
@@ -51,6 +56,25 @@ struct City {
 #[derive(Deserialize)]
 struct Asked {
     id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    port: u16,
+    seed: u64,
+    step_s: NonZeroU32,
+}
+
+/// Serves as `[stand_in]` says until the runtime ends, and says that there is no key. Returns the base URL.
+#[allow(clippy::disallowed_methods, reason = "the made-up weather begins with the real time")]
+pub async fn start(task: &Produce) -> Result<String> {
+    let Settings { port, seed, step_s } = task.settings.section("stand_in")?;
+    let sky = Sky::new(seed, Utc::now().timestamp(), step_s.get().into());
+    let base = format!("http://{}", serve(sky, port).await?);
+    (task.notice)(&format!(
+        "{KEY} is not set: polling the app's own stand-in server at {base}, whose weather is made up"
+    ));
+    Ok(base)
 }
 
 /// Serves until the runtime ends. `port` 0: any free one. Returns where it listens.

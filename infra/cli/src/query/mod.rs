@@ -21,6 +21,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// The query; `-` reads it from standard input, `@FILE` from a file
+    // One that begins with a comment (`-- …`) is no option.
+    #[arg(allow_hyphen_values = true)]
     sql: String,
 }
 

@@ -2,13 +2,13 @@
 //! that it is known of every row which record it came from. What isn't row-wise is refused at planning:
 //! a replay cuts batches differently and must make the same rows.
 
+mod step;
+
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{
-    cast, filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch,
-};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::MemTable;
@@ -17,9 +17,9 @@ use datafusion::common::{DFSchema, TableReference};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Unnest, Volatility};
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use self::step::Step;
 use crate::decode::Decoded;
 use crate::transform::{PlanError, Transform};
 
@@ -35,23 +35,6 @@ impl fmt::Debug for RowSql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RowSql({})", self.text)
     }
-}
-
-enum Step {
-    /// Keeps the columns at these places.
-    Columns(Vec<usize>),
-    Filter(Arc<dyn PhysicalExpr>),
-    Project {
-        schema: SchemaRef,
-        columns: Vec<Arc<dyn PhysicalExpr>>,
-    },
-    /// One row per element of the list at `list`; `columns` says which input column each output column is.
-    Unnest {
-        schema: SchemaRef,
-        list: usize,
-        columns: Vec<usize>,
-        keep_empty: bool,
-    },
 }
 
 const REMEDY: &str = "give one SELECT of columns and expressions FROM the topic, with an optional WHERE; \
@@ -265,186 +248,5 @@ fn settle(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowE
     RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_, _>>()?, &options)
 }
 
-impl Step {
-    fn apply(&self, rows: Decoded) -> PlanResult<Decoded> {
-        let Decoded { batch, origin } = rows;
-        match self {
-            Self::Columns(places) => Ok(Decoded { batch: batch.project(places)?, origin }),
-            Self::Filter(predicate) => keep(predicate.as_ref(), &batch, origin),
-            Self::Project { schema, columns } => {
-                let columns = columns
-                    .iter()
-                    .map(|column| column.evaluate(&batch)?.into_array(batch.num_rows()))
-                    .collect::<PlanResult<_>>()?;
-                Ok(Decoded { batch: build(schema, columns, origin.len())?, origin })
-            }
-            Self::Unnest { schema, list, columns, keep_empty } => {
-                unnest_rows(&batch, &origin, schema, *list, columns, *keep_empty)
-            }
-        }
-    }
-}
-
-fn build(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> PlanResult<RecordBatch> {
-    let plain: Vec<_> =
-        schema.fields().iter().map(|f| f.as_ref().clone().with_metadata([].into())).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(plain)), columns, &options)?)
-}
-
-fn keep(
-    predicate: &dyn PhysicalExpr,
-    batch: &RecordBatch,
-    origin: Vec<u32>,
-) -> PlanResult<Decoded> {
-    let mask = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
-    let mask = match mask.as_boolean() {
-        mask if mask.null_count() > 0 => prep_null_mask_filter(mask),
-        mask => mask.clone(),
-    };
-    if mask.true_count() == batch.num_rows() {
-        return Ok(Decoded { batch: batch.clone(), origin });
-    }
-    let origin = filter(&UInt32Array::from(origin), &mask)?;
-    let origin = origin.as_primitive::<arrow::datatypes::UInt32Type>().values().to_vec();
-    Ok(Decoded { batch: filter_record_batch(batch, &mask)?, origin })
-}
-
-fn unnest_rows(
-    batch: &RecordBatch,
-    origin: &[u32],
-    schema: &SchemaRef,
-    list: usize,
-    columns: &[usize],
-    keep_empty: bool,
-) -> PlanResult<Decoded> {
-    let lists = batch.column(list).as_list::<i32>();
-    let mut from = Vec::new();
-    let mut element = Vec::new();
-    for row in 0..batch.num_rows() {
-        let (first, last) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
-        if lists.is_null(row) {
-            from.extend(keep_empty.then_some(row as u32));
-            element.extend(keep_empty.then_some(None));
-            continue;
-        }
-        from.extend((first..last).map(|_| row as u32));
-        element.extend((first..last).map(|place| Some(place as u32)));
-    }
-    let rows = from.len();
-    let elements = take(lists.values(), &UInt32Array::from(element), None)?;
-    let repeated = take_record_batch(batch, &UInt32Array::from(from.clone()))?;
-    let columns = columns
-        .iter()
-        .map(
-            |place| if *place == list { elements.clone() } else { repeated.column(*place).clone() },
-        )
-        .collect();
-    let origin = from.iter().map(|row| origin[*row as usize]).collect();
-    Ok(Decoded { batch: build(schema, columns, rows)?, origin })
-}
-
 #[cfg(test)]
-mod tests {
-    use arrow::datatypes::Int64Type;
-
-    use super::*;
-    use crate::decode::{Decoder, Json};
-
-    fn vitals() -> SchemaRef {
-        let place = DataType::Struct(vec![Field::new("lat", DataType::Float64, false)].into());
-        Arc::new(Schema::new(vec![
-            Field::new("id", DataType::Utf8, false),
-            Field::new("heart", DataType::Int64, true),
-            Field::new("place", place, true),
-            Field::new("tags", DataType::new_list(DataType::Utf8, true), true),
-        ]))
-    }
-
-    fn rows() -> RecordBatch {
-        let values: [&[u8]; 3] = [
-            br#"{"id":"a","heart":130,"place":{"lat":51.5},"tags":["x","y"]}"#,
-            br#"{"id":"b","heart":60,"place":null,"tags":[]}"#,
-            br#"{"id":"c","heart":null,"place":{"lat":1.0},"tags":["z"]}"#,
-        ];
-        Json::new(vitals()).decode(&values).expect("good values").batch
-    }
-
-    fn run(sql: &str) -> Decoded {
-        RowSql::plan("vitals", &vitals(), sql).expect(sql).apply(&rows()).expect(sql)
-    }
-
-    #[test]
-    fn projects_computes_and_keeps_origin() {
-        let made = run("SELECT id, heart * 2 AS twice, place['lat'] AS lat FROM vitals");
-        assert_eq!(made.origin, [0, 1, 2]);
-        assert_eq!(made.batch.schema().field(1).name(), "twice");
-        assert_eq!(made.batch.column(1).as_primitive::<Int64Type>().value(0), 260);
-        assert!(made.batch.column(2).is_null(1));
-    }
-
-    #[test]
-    fn filters_by_sql_rules_for_null() {
-        let made = run("SELECT id FROM vitals WHERE heart > 50 AND id <> 'a'");
-        assert_eq!(made.origin, [1], "the row with a null heart is neither over nor under 50");
-    }
-
-    #[test]
-    fn unnests_and_tells_where_from() {
-        let made = run("SELECT id, tag FROM (SELECT id, unnest(tags) AS tag FROM vitals)");
-        assert_eq!(made.origin, [0, 0, 2]);
-        assert_eq!(made.batch.column(1).as_string::<i32>().value(2), "z");
-    }
-
-    #[test]
-    fn the_declared_schema_is_that_of_the_rows() {
-        for sql in [
-            "SELECT * FROM vitals",
-            "SELECT heart FROM vitals WHERE id > 'a'",
-            "SELECT 1 AS one FROM vitals",
-            "SELECT concat(id, 'x') AS text, CAST(heart AS VARCHAR) AS heart FROM vitals",
-            "SELECT CASE WHEN heart > 1 THEN 'a' ELSE 'b' END AS text FROM vitals",
-        ] {
-            let plan = RowSql::plan("vitals", &vitals(), sql).expect(sql);
-            assert_eq!(plan.apply(&rows()).expect(sql).batch.schema(), plan.schema(), "{sql}");
-            let text = |field: &&Arc<Field>| field.name() == "text";
-            let kinds = plan.schema();
-            assert!(kinds.fields().iter().filter(text).all(|f| *f.data_type() == DataType::Utf8));
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_not_row_wise() {
-        for (sql, words) in [
-            ("SELECT count(*) FROM vitals", "aggregates"),
-            ("SELECT id, sum(heart) FROM vitals GROUP BY id", "aggregates"),
-            ("SELECT DISTINCT id FROM vitals", "DISTINCT"),
-            ("SELECT id FROM vitals ORDER BY id", "ORDER BY"),
-            ("SELECT id FROM vitals LIMIT 1", "LIMIT"),
-            ("SELECT row_number() OVER () FROM vitals", "window"),
-            ("SELECT a.id FROM vitals a JOIN vitals b ON a.id = b.id", "joins"),
-            ("SELECT id FROM vitals UNION ALL SELECT id FROM vitals", "UNION"),
-            ("SELECT random() FROM vitals", "random()"),
-            ("SELECT now() FROM vitals", "now()"),
-            ("SELECT id FROM vitals WHERE heart > (SELECT max(heart) FROM vitals)", "not row-wise"),
-            ("SELECT id FROM vitals WHERE false", "never true"),
-        ] {
-            let error = RowSql::plan("vitals", &vitals(), sql).expect_err(sql).to_string();
-            assert!(error.contains(words), "{sql}: {error}");
-        }
-    }
-
-    #[test]
-    fn malformed_sql_says_what_there_is() {
-        for sql in ["SELEC id FROM vitals", "SELECT pulse FROM vitals", "SELECT id FROM nowhere"] {
-            let error = RowSql::plan("vitals", &vitals(), sql).expect_err(sql).to_string();
-            assert!(error.contains("id, heart, place, tags"), "{sql}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_row_that_can_not_be_computed_fails_the_batch() {
-        let plan = RowSql::plan("vitals", &vitals(), "SELECT CAST(id AS BIGINT) AS n FROM vitals");
-        assert!(plan.expect("plans").apply(&rows()).expect_err("a is no number").contains("Cast"));
-    }
-}
+mod tests;
