@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use integration_tests::binaries::APPS;
-use integration_tests::{Data, assert_exact, number, text, wait};
+use integration_tests::{Data, Running, assert_exact, number, text, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -198,17 +198,17 @@ fn ask_all_tables(data: &Data) {
 #[test]
 fn sigterm_ends_a_worker_with_success_and_another_takes_over() {
     let data = Data::new().with("USERS_ROLL__EVERY_S", "60");
-    let mut first = data.start("users", &["process"]);
+    let first = data.start("users", &["process"]);
     let lock = data.dir().join("log/spark-streaming-notes.group.lock");
-    let id = first.id().to_string();
-    wait::until("the first one works", wait::LONG, || {
-        let holder = std::fs::read_to_string(&lock).unwrap_or_default();
-        if holder.contains(&id) {
-            Ok(())
-        } else {
-            Err(format!("{holder:?}, {:?}", first.has_ended()))
-        }
-    });
+    // Who holds the group's place says so in its file.
+    let works = |worker: &Running| {
+        let id = format!("process {} ", worker.id());
+        wait::until("the worker has the group's place", wait::LONG, || {
+            let holder = std::fs::read_to_string(&lock).unwrap_or_default();
+            if holder.starts_with(&id) { Ok(()) } else { Err(format!("{holder:?}; {worker:?}")) }
+        });
+    };
+    works(&first);
     let mut second = data.start("users", &["process"]);
     second.says("standing by");
     data.run("users", &["produce", "--rate", "max", "--limit", "500"]).succeeds();
@@ -216,6 +216,7 @@ fn sigterm_ends_a_worker_with_success_and_another_takes_over() {
     assert_eq!(committed(&data), 0, "rolled before its time");
     first.signal(Signal::SIGTERM);
     first.ends_within(Duration::from_secs(10)).succeeds();
+    works(&second);
     data.run("users", &["produce", "--rate", "max", "--limit", "500"]).succeeds();
     second.signal(Signal::SIGINT);
     second.ends_within(Duration::from_secs(10)).succeeds();
