@@ -32,4 +32,9 @@ Examples:
     topics: pipeline::TOPICS,
     pipelines: pipeline::pipelines,
     produce: produce::produce,
+    serve: None,
+    feeds: |settings| {
+        let urls = ["feeds.patients_url", "feeds.vehicles_url"].map(|key| settings.section(key));
+        urls.into_iter().flatten().filter(|url: &String| !url.is_empty()).collect()
+    },
 };

@@ -29,4 +29,6 @@ Examples:
     topics: pipeline::TOPICS,
     pipelines: pipeline::pipelines,
     produce: produce::produce,
+    serve: None,
+    feeds: |_| Vec::new(),
 };

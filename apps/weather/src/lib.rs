@@ -7,6 +7,7 @@
 //! - [`stand_in`]: a server that answers like OpenWeather's, for those without a key.
 
 use millstream_app::App;
+use millstream_config::Settings;
 
 pub mod event;
 pub mod pipeline;
@@ -29,4 +30,19 @@ Examples:
     topics: pipeline::TOPICS,
     pipelines: pipeline::pipelines,
     produce: produce::produce,
+    serve: None,
+    feeds,
 };
+
+/// The first city's weather, if there is a key to ask with; without one the stand-in server is polled.
+fn feeds(settings: &Settings) -> Vec<String> {
+    let key = produce::key(std::env::var(produce::KEY).unwrap_or_default());
+    let Some(key) = key.ok().filter(|key| !key.is_empty()) else { return Vec::new() };
+    let base = settings.section::<String>("poll.base_url");
+    let cities = settings.section::<Vec<u32>>("poll.cities").unwrap_or_default();
+    let url = base.ok().zip(cities.first()).map(|(base, city)| {
+        let base = base.trim_end_matches('/');
+        format!("{base}/data/2.5/weather?id={city}&appid={}", key.expose())
+    });
+    url.into_iter().collect()
+}

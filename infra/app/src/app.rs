@@ -8,6 +8,7 @@ use millstream_config::Settings;
 use millstream_engine::Pipeline;
 use millstream_sinks::Stores;
 use millstream_topic::{Backend, Topic};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// An app as a value: what differs between apps, and nothing else. The verbs are the same for all.
@@ -26,6 +27,10 @@ pub struct App {
     pub pipelines: fn(&Settings, &Stores) -> Result<Vec<Pipeline>>,
     /// Turns the outside into records until stopped, or once through.
     pub produce: fn(Produce) -> BoxFuture<'static, Result<()>>,
+    /// Its pages for people, if it has any: served until stopped.
+    pub serve: Option<fn(Serve) -> BoxFuture<'static, Result<()>>>,
+    /// URLs its producer would ask with these settings; `check` sees whether they answer.
+    pub feeds: fn(&Settings) -> Vec<String>,
 }
 
 /// What a producer is given.
@@ -39,6 +44,20 @@ pub struct Produce {
     /// Counts records that are durable in their topics.
     pub sent: Sent,
     /// Lines for the person who started it ("no key: polling the stand-in server").
+    pub notice: fn(&str),
+}
+
+/// What an app's pages are given.
+#[derive(Debug)]
+pub struct Serve {
+    pub settings: Settings,
+    pub topics: Arc<dyn Backend>,
+    pub stores: Stores,
+    /// Bound already: who is told the address may open it at once.
+    pub listener: TcpListener,
+    /// Cancelled on Ctrl-C and SIGTERM.
+    pub stop: CancellationToken,
+    /// Lines for the person who started it.
     pub notice: fn(&str),
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use millstream_config::Origin;
 use millstream_engine::Pipeline;
+use millstream_sources::{masked, probe};
 use millstream_topic::Topic;
 use serde::Serialize;
 
@@ -48,6 +49,10 @@ async fn look(setup: &Setup) -> Vec<Finding> {
     let mut findings = vec![finding("pipelines", Ok(planned.join(", ")))];
     for topic in setup.app.topics {
         findings.push(finding(&format!("topic {}", topic.name), reach(setup, topic).await));
+    }
+    for url in (setup.app.feeds)(&setup.settings) {
+        let answered = probe(&url).await.map_err(anyhow::Error::from);
+        findings.push(finding(&format!("feed {}", masked(&url)), answered));
     }
     let lake = setup.stores.lake_store();
     for (what, directory) in [("tables", setup.stores.tables()), ("lake", lake.root())] {

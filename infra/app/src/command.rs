@@ -1,10 +1,11 @@
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::{App, Places, ProduceOptions, Setup, check, plan, process, produce};
+use crate::{App, Places, ProduceOptions, Setup, check, plan, process, produce, serve};
 
 #[derive(Parser)]
 #[command(version)]
@@ -24,6 +25,12 @@ enum Verb {
         /// Stop with success once everything in the topics is in the sinks
         #[arg(long)]
         until_caught_up: bool,
+    },
+    /// Show the app's pages, until Ctrl-C
+    Serve {
+        /// Address to listen at, in place of the one in the settings
+        #[arg(long, value_name = "HOST:PORT")]
+        listen: Option<SocketAddr>,
     },
     /// Show the settings, and whether all they name can be used
     Check {
@@ -52,7 +59,12 @@ pub fn main(app: &App) -> ExitCode {
 }
 
 fn command(app: &App) -> Command {
-    Cli::command().name(app.name).about(app.about).after_help(app.examples)
+    let without_pages = app.serve.is_none();
+    Cli::command()
+        .name(app.name)
+        .about(app.about)
+        .after_help(app.examples)
+        .mut_subcommand("serve", |serve| serve.hide(without_pages))
 }
 
 fn start(app: &App, cli: Cli) -> Result<()> {
@@ -73,6 +85,9 @@ async fn run(app: &App, cli: Cli) -> Result<()> {
         Verb::Process { until_caught_up } => {
             let stop = millstream_telemetry::stop_signal()?;
             process::process(&setup, until_caught_up, stop).await
+        }
+        Verb::Serve { listen } => {
+            serve::serve(&setup, listen, millstream_telemetry::stop_signal()?).await
         }
         Verb::Plan => {
             print!("{}", plan::plan(&setup));

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
 //! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
-//! - [`produce`], [`process`], [`check`], [`plan`]: the verbs.
+//! - [`produce`], [`process`], [`serve`], [`check`], [`plan`]: the verbs.
 //! - [`progress`]: what a person sees while work goes on.
 //! - [`golden`]: runs an app's golden cases.
 
@@ -18,9 +18,10 @@ pub mod plan;
 pub mod process;
 pub mod produce;
 pub mod progress;
+pub mod serve;
 mod setup;
 
-pub use app::{App, Produce, ProduceOptions, Rate, Sent};
+pub use app::{App, Produce, ProduceOptions, Rate, Sent, Serve};
 pub use command::main;
 pub use outlet::sql;
 pub use setup::{Places, Setup, hint};

@@ -50,6 +50,9 @@ struct TopicsSection {
 struct StoresSection {
     tables: String,
     lake: String,
+    /// Of apps that have a search index.
+    #[serde(default)]
+    search: String,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +88,10 @@ impl Setup {
         let worker: WorkerSection = settings.section("worker")?;
         let roll = roll(&settings)?;
         let stores = Stores::open(&places.tables, &places.lake, data)?;
+        let stores = match places.search.as_str() {
+            "" => stores,
+            search => stores.with_search(search, data)?,
+        };
         let pipelines = (app.pipelines)(&settings, &stores)?;
         std::fs::create_dir_all(data).with_context(|| {
             format!("make the data directory {}; name a writable one by --data", data.display())

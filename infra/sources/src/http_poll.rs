@@ -240,7 +240,7 @@ impl Poll {
     }
 }
 
-fn parse(url: &str) -> Result<Url, SourceError> {
+pub(crate) fn parse(url: &str) -> Result<Url, SourceError> {
     let refused = |why: String| {
         let doing = format!("poll {:?}", crate::masked(url));
         SourceError::refused(doing, why, "give a URL that begins with http:// or https://")
@@ -261,7 +261,7 @@ fn client(urls: &[Url], timeout: Duration) -> Result<Client, SourceError> {
     client.build().map_err(|error| SourceError::unavailable("set up HTTP", error))
 }
 
-fn is_on_this_machine(url: &Url) -> bool {
+pub(crate) fn is_on_this_machine(url: &Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 

@@ -6,6 +6,7 @@
 //! - [`FileReplay`]: the lines of a text, or the records of a JSON file, in order.
 //! - [`TextLines`]: a text cut into lines, and long lines between words.
 //! - [`generate`]: made-up records.
+//! - [`probe`]: does a URL answer?
 //! - [`SourceError`]: what went wrong, and whose turn it is.
 //!
 //! A source that runs until it is stopped:
@@ -38,6 +39,7 @@ mod json_records;
 mod masking;
 mod outlet;
 mod pace;
+mod probe;
 mod retry_after;
 mod text_lines;
 
@@ -48,4 +50,5 @@ pub use http_poll::{Answer, Poll};
 pub use masking::masked;
 pub use outlet::Outlet;
 pub use pace::Pace;
+pub use probe::probe;
 pub use text_lines::{PIECE_BYTES, TextLines};

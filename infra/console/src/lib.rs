@@ -1,0 +1,1 @@
+//! The workers' console: who works on what, how far, how fast.
