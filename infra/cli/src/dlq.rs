@@ -161,6 +161,7 @@ async fn replay(setup: &Setup, pipeline: &Pipeline, only: &[String]) -> Result<(
         .filter(|letter| !sent.contains(which(letter).as_bytes()))
         .map(|letter| Outgoing {
             headers: vec![(REPLAY_OF.to_owned(), which(&letter).into_bytes().into())],
+            timestamp_ms: Some(letter.timestamp_ms),
             key: letter.key,
             value: letter.value,
             ..Outgoing::default()

@@ -1,6 +1,6 @@
-use anyhow::{Context, Result};
+use anyhow::Result;
 use millstream_app::Setup;
-use millstream_engine::verify::{Report, verify as compare};
+use millstream_engine::verify::{Report, VerifyError, verify as compare};
 use millstream_engine::{Pipeline, World};
 
 use crate::apps::Where;
@@ -44,12 +44,21 @@ pub async fn reports(setups: &[Setup], only: &[String]) -> Result<Vec<Report>> {
             let wanted = only.is_empty() || only.contains(&id);
             let world = setup.world();
             if wanted && is_there(pipeline, &world).await? {
-                let report = compare(pipeline, &world).await;
-                reports.push(report.with_context(|| format!("verify {id}"))?);
+                reports.push(compare(pipeline, &world).await.unwrap_or_else(|error| unread(pipeline, error)));
             }
         }
     }
     Ok(reports)
+}
+
+/// What couldn't be read is a finding about that pipeline; the others are looked at all the same.
+fn unread(pipeline: &Pipeline, error: VerifyError) -> Report {
+    Report {
+        app: pipeline.app.clone(),
+        pipeline: pipeline.name.clone(),
+        problems: vec![format!("{:#}", anyhow::Error::from(error))],
+        ..Report::default()
+    }
 }
 
 async fn is_there(pipeline: &Pipeline, world: &World) -> Result<bool> {

@@ -161,6 +161,7 @@ impl OpenRange {
         self.letters.extend(worked.dead.iter().map(|dead| {
             let record = &records[dead.index];
             DeadLetter {
+                timestamp_ms: record.timestamp_ms,
                 pipeline: self.assignment.pipeline.clone(),
                 at: self.assignment.at.clone(),
                 offset: record.offset,

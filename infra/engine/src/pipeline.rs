@@ -11,10 +11,15 @@ use crate::transform::{Identity, PlanError, Transform};
 
 /// One consumer group: a topic → decode → transform → one target. Built in the data's order:
 ///
-/// ```ignore
-/// Pipeline::from("weather", "table", &WEATHER)
+/// ```
+/// # use std::sync::Arc;
+/// # use millstream_engine::{Pipeline, PlanError, Target};
+/// # use millstream_topic::Topic;
+/// # fn example(weather: &Topic, table: Arc<dyn Target>) -> Result<Pipeline, PlanError> {
+/// Ok(Pipeline::from("weather", "table", weather)
 ///     .sql("SELECT name AS city, country, wind_speed AS windspeed FROM weather")?
-///     .into(stores.upsert("weather", "weather", &["city"]))
+///     .into(table))
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pipeline {

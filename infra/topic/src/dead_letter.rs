@@ -12,6 +12,7 @@ const OFFSET: &str = "millstream.offset";
 const KIND: &str = "millstream.error.kind";
 const TEXT: &str = "millstream.error.text";
 const TIME: &str = "millstream.time";
+const TIMESTAMP: &str = "millstream.timestamp";
 /// Tells a dead letter that never had a value from one that lost it on the way.
 const NULL: &str = "millstream.null";
 
@@ -32,6 +33,9 @@ pub struct DeadLetter {
     pub reason: String,
     /// When it was given up, in milliseconds since the Unix epoch.
     pub time_ms: i64,
+    /// The record's own timestamp, in milliseconds since the Unix epoch: sent in again with it, the record
+    /// doesn't overwrite what came after it.
+    pub timestamp_ms: i64,
     /// The record's own key and value, byte by byte.
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
@@ -104,6 +108,7 @@ impl DeadLetter {
             text(KIND, self.kind.to_string()),
             text(TEXT, reason),
             text(TIME, self.time_ms.to_string()),
+            text(TIMESTAMP, self.timestamp_ms.to_string()),
         ];
         if self.value.is_none() {
             headers.push(text(NULL, "true".to_owned()));
@@ -133,6 +138,7 @@ impl DeadLetter {
             kind: field(record, KIND)?,
             reason: field(record, TEXT)?,
             time_ms: field(record, TIME)?,
+            timestamp_ms: field(record, TIMESTAMP)?,
             key: record.key.clone(),
             value: record.value.clone(),
         })
@@ -173,11 +179,11 @@ mod tests {
             (topic, partition, offset) in (".{0,20}", any::<u32>(), any::<i64>()),
             kind in prop::sample::select(&Kind::ALL[..]),
             reason in prop::collection::vec(any::<char>(), 0..1_100),
-            time_ms in any::<i64>(),
+            (time_ms, timestamp_ms) in any::<(i64, i64)>(),
             (key, value) in (bytes(), bytes()),
         ) -> DeadLetter {
             let (at, reason) = (TopicPartition::new(topic, partition), reason.into_iter().collect());
-            DeadLetter { pipeline, at, offset, kind, reason, time_ms, key, value }
+            DeadLetter { pipeline, at, offset, kind, reason, time_ms, timestamp_ms, key, value }
         }
     }
 
@@ -207,6 +213,7 @@ mod tests {
             kind,
             reason,
             time_ms: 0,
+            timestamp_ms: 0,
             key: None,
             value: None,
         };

@@ -1,6 +1,5 @@
 //! The conformance suite, and what is said about lost replies and races.
 
-use std::time::Instant;
 
 use millstream_engine::conformance::Fixture;
 use millstream_engine::{Keeping, Standing};
@@ -93,26 +92,4 @@ async fn two_tables_of_one_database_stand_for_themselves() {
     assert!(place.count("wordCount").about().place.ends_with("suite.db"));
     assert_eq!(place.count("x").about().required, ["id", "n"]);
     assert!(matches!(place.upsert("x").about().keeping, Keeping::Upsert { .. }));
-}
-
-/// Not a test of right or wrong: `cargo test --release -p millstream-sinks speed -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "prints a speed"]
-async fn speed() {
-    const ROWS: i64 = 50_000;
-    for (name, new) in [("upsert new keys", true), ("upsert the same keys", false)] {
-        let place = Place::new();
-        let mut sink = connect(&place.upsert("t")).await;
-        let since = Instant::now();
-        for round in 0..6 {
-            let key =
-                |n: i64| format!("key {}", (n * 7_919) % ROWS + if new { round * ROWS } else { 0 });
-            let keys: Vec<_> = (0..ROWS).map(key).collect();
-            let changes: Vec<_> =
-                keys.iter().zip(0..).map(|(key, n)| (key.as_str(), n, round * ROWS + n)).collect();
-            put(&mut sink, &changes).await;
-        }
-        let seconds = since.elapsed().as_secs_f64();
-        println!("{name}: {:.0} rows/s", 6.0 * ROWS as f64 / seconds);
-    }
 }
