@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use crate::TopicError;
+
 /// One record as read from a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -62,6 +64,20 @@ impl Outgoing {
     pub fn keyed(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         Self { key: Some(key.into()), value: Some(value.into()), ..Self::default() }
     }
+}
+
+/// A compacted topic takes no record without key, as in Kafka: it would shadow nothing and stay for ever.
+pub(crate) fn refuse_keyless(topic: &str, records: &[Outgoing]) -> Result<(), TopicError> {
+    let Some(place) = records.iter().position(|record| record.key.is_none()) else { return Ok(()) };
+    Err(TopicError::refused(
+        format!("append to topic {topic}"),
+        format!(
+            "record {} of {} has no key, and the topic is compacted by key",
+            place + 1,
+            records.len()
+        ),
+        "give every record a key, or send to a topic that isn't compacted",
+    ))
 }
 
 /// Where an appended record landed.

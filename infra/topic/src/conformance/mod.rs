@@ -54,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         topics::what_is_written_is_read,
         topics::a_partition_keeps_the_order,
         topics::read_starts_anywhere,
+        topics::a_compacted_topic_takes_tombstones_and_refuses_records_without_key,
         members::nothing_comes_before_the_seek,
         members::the_end_is_told_each_time_it_is_reached,
         members::a_paused_partition_is_silent,

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::{Place, value};
-use crate::{Bounds, Cleanup, Outgoing, Topic, partition_for_key};
+use crate::{Bounds, Cleanup, Outgoing, Record, Topic, partition_for_key};
 
 pub(super) async fn ensure_leaves_an_existing_topic_as_it_is(place: &Place<'_>) {
     let backend = place.topic(3).await;
@@ -147,4 +147,32 @@ pub(super) async fn read_starts_anywhere(place: &Place<'_>) {
     assert_eq!((at_end.records.len(), at_end.next, at_end.end), (0, 10, 10));
     let empty = backend.read(&place.at(1), 0, 5).await.expect("read an empty partition");
     assert_eq!((empty.records.len(), empty.next, empty.end), (0, 0, 0));
+}
+
+pub(super) async fn a_compacted_topic_takes_tombstones_and_refuses_records_without_key(
+    place: &Place<'_>,
+) {
+    let backend = place.open();
+    let topic = Topic::named(place.topic_name()).partitions(1).compacted();
+    backend.ensure(&topic).await.expect("create a compacted topic");
+    let tombstone = Outgoing { value: None, ..Outgoing::keyed("a", "") };
+    let records = vec![Outgoing::keyed("a", "1"), Outgoing::keyed("b", "2"), tombstone];
+    backend.append(&place.topic_name(), records).await.expect("append keyed records");
+
+    let keyless = Outgoing { key: None, ..Outgoing::keyed("", "3") };
+    let mixed = vec![Outgoing::keyed("c", "3"), keyless];
+    let refused = backend.append(&place.topic_name(), mixed).await;
+    let refused = refused.expect_err("append a record without key");
+    assert!(!refused.is_retryable(), "no retry gives the record a key: {refused:?}");
+    assert!(refused.to_string().contains("key"), "{refused}");
+
+    // Whatever became of the one that came with it: reading goes on, and the newest of each key is there.
+    let slice = backend.read(&place.at(0), 0, 10).await.expect("read a compacted topic");
+    let newest = |key: &str| {
+        let of_key = |record: &&Record| record.key.as_deref() == Some(key.as_bytes());
+        slice.records.iter().rfind(of_key).map(|record| (record.offset, record.value.clone()))
+    };
+    assert_eq!(newest("a"), Some((2, None)));
+    assert_eq!(newest("b"), Some((1, Some(Bytes::from("2")))));
+    assert!(slice.records.iter().all(|record| record.key.is_some()), "{slice:?}");
 }

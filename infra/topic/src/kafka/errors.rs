@@ -53,6 +53,9 @@ pub(super) fn remedy(code: Code) -> Option<&'static str> {
             "choose another group, or restart all its members with the same settings"
         }
         Code::InvalidSessionTimeout => "choose a session.timeout.ms that the brokers allow",
+        Code::InvalidRecord => {
+            "give every record of a compacted topic a key, and a timestamp the brokers take"
+        }
         Code::InvalidTimestamp => "correct the record's timestamp",
         Code::UnsupportedFeature
         | Code::UnsupportedVersion

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Clock;
 use crate::{
     Bounds, Cleanup, Outgoing, Placed, Record, Slice, TopicError, TopicInfo, TopicPartition,
-    partition_for_key,
+    partition_for_key, record,
 };
 
 pub(super) struct TopicLog {
@@ -62,6 +62,9 @@ impl TopicLog {
         records: Vec<Outgoing>,
         clock: &Clock,
     ) -> Result<Vec<Placed>, TopicError> {
+        if self.cleanup == Cleanup::Compact {
+            record::refuse_keyless(name, &records)?;
+        }
         let count = self.partitions.len() as u32;
         self.calls = self.calls.wrapping_add(1);
         let keyless = self.calls % count;

@@ -1,19 +1,22 @@
 use rusqlite::Connection;
 
 use super::file::{Failure, TopicFile};
-use super::{headers, read};
-use crate::{Outgoing, Placed, TopicError, partition_for_key};
+use super::{compact, headers, read};
+use crate::{Cleanup, Outgoing, Placed, TopicError, partition_for_key, record};
 
 impl TopicFile {
     /// All of the records or none. Offsets are given inside the transaction, so that writers in several
-    /// processes never give one twice or leave a gap.
+    /// processes never give one twice or leave a gap. Tells, too, whether compaction is due.
     pub(super) fn append(
         &self,
         records: &[Outgoing],
         now_ms: i64,
-    ) -> Result<Vec<Placed>, TopicError> {
+    ) -> Result<(Vec<Placed>, bool), TopicError> {
         if records.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
+        }
+        if self.cleanup == Cleanup::Compact {
+            record::refuse_keyless(&self.topic, records)?;
         }
         self.writing("append to", |transaction| {
             let bounds = read::bounds(transaction)?;
@@ -22,12 +25,15 @@ impl TopicFile {
             insert(transaction, records, &placed, now_ms)?;
             let mut advance = transaction
                 .prepare_cached("UPDATE partitions SET next = ?2 WHERE partition = ?1")?;
+            let mut due = false;
             for (partition, (bounds, next)) in (0_u32..).zip(bounds.iter().zip(&next)) {
                 if bounds.end != *next {
                     advance.execute((partition, next))?;
+                    due |= self.cleanup == Cleanup::Compact
+                        && compact::is_due(transaction, partition, *next)?;
                 }
             }
-            Ok(placed)
+            Ok((placed, due))
         })
     }
 }

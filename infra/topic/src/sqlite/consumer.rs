@@ -145,7 +145,7 @@ impl Consumer for SqliteConsumer {
         }
         for (topic, offsets) in by_topic {
             let group = self.group.clone();
-            let commit = move |file: &TopicFile| file.commit(&group, &offsets);
+            let commit = move |file: &Arc<TopicFile>| file.commit(&group, &offsets);
             self.log.with_file(&topic, "commit offsets of", commit).await?;
         }
         Ok(())

@@ -1,13 +1,14 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::directory::{Directory, FileId};
-use super::{fault, read, relocked};
+use super::{compact, fault, read, relocked};
 use crate::{Cleanup, Topic, TopicError, TopicInfo};
 
 /// The tables' version, in SQLite's `user_version`.
@@ -43,7 +44,9 @@ const TABLES: &str = "
 pub(super) struct TopicFile {
     pub(super) topic: String,
     id: String,
-    cleanup: Cleanup,
+    pub(super) cleanup: Cleanup,
+    /// Whether this process compacts it in the background.
+    pub(super) compacting: AtomicBool,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
@@ -108,8 +111,12 @@ impl TopicFile {
         } else {
             Cleanup::Delete
         };
+        if cleanup == Cleanup::Compact {
+            writer.execute_batch(compact::TABLES).map_err(found)?;
+        }
         let (topic, writer, reader) = (topic.to_owned(), writer.into(), reader.into());
-        Ok(Some((FileId::of(&metadata), Self { topic, id, cleanup, writer, reader })))
+        let compacting = AtomicBool::new(false);
+        Ok(Some((FileId::of(&metadata), Self { topic, id, cleanup, compacting, writer, reader })))
     }
 
     pub(super) fn info(&self, cluster: &str) -> Result<TopicInfo, TopicError> {

@@ -10,9 +10,11 @@
 //! - `consumer`: that member, or one standing by.
 //! - `look`: what the working member sees when it looks for new records.
 //! - `upkeep`: retention, more partitions, deletion.
+//! - `compact`: of topics declared compacted, the last record of each key.
 //! - `fault`: what SQLite or the disk says, as the role's error.
 
 mod append;
+mod compact;
 mod consumer;
 mod directory;
 mod fault;
@@ -33,10 +35,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use crate::memory::Clock;
 use crate::{
     Consumer, Outgoing, Placed, Slice, Subscriptions, Topic, TopicError, TopicInfo, TopicPartition,
     Topics,
 };
+pub use compact::DELETE_RETENTION;
 use consumer::SqliteConsumer;
 use directory::{Directory, FileId};
 use file::TopicFile;
@@ -55,6 +59,7 @@ pub struct SqliteLog {
 
 struct Shared {
     directory: Directory,
+    clock: Clock,
     files: Mutex<HashMap<String, (FileId, Arc<TopicFile>)>>,
 }
 
@@ -62,8 +67,14 @@ impl SqliteLog {
     /// Opens the log in `dir`, making the directory and the log's identity when they are absent.
     /// Refused when the directory can't be written to.
     pub fn open(dir: &Path) -> Result<Self, TopicError> {
+        Self::with_clock(dir, Arc::new(now_ms))
+    }
+
+    /// As [`Self::open`]; `clock` stamps records that have no timestamp, and tells when a tombstone's time
+    /// is over.
+    pub fn with_clock(dir: &Path, clock: Clock) -> Result<Self, TopicError> {
         let directory = Directory::open(dir)?;
-        Ok(Self { shared: Arc::new(Shared { directory, files: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { directory, clock, files: Mutex::default() }) })
     }
 
     /// Runs `work` on the topic's file, off the async threads: SQLite blocks.
@@ -71,7 +82,7 @@ impl SqliteLog {
         &self,
         topic: &str,
         doing: &'static str,
-        work: impl FnOnce(&TopicFile) -> Result<T, TopicError> + Send + 'static,
+        work: impl FnOnce(&Arc<TopicFile>) -> Result<T, TopicError> + Send + 'static,
     ) -> Result<T, TopicError> {
         let (shared, topic) = (self.shared.clone(), topic.to_owned());
         blocking(move || {
@@ -132,8 +143,16 @@ impl Topics for SqliteLog {
     }
 
     async fn append(&self, topic: &str, records: Vec<Outgoing>) -> Result<Vec<Placed>, TopicError> {
-        let append = move |file: &TopicFile| file.append(&records, now_ms());
-        self.with_file(topic, "append to", append).await
+        let now_ms = (self.shared.clock)();
+        let append = move |file: &Arc<TopicFile>| {
+            let (placed, due) = file.append(&records, now_ms)?;
+            Ok((placed, due.then(|| file.clone())))
+        };
+        let (placed, due) = self.with_file(topic, "append to", append).await?;
+        if let Some(file) = due {
+            compact::in_background(file, self.shared.clock.clone());
+        }
+        Ok(placed)
     }
 }
 
@@ -149,7 +168,7 @@ impl Subscriptions for SqliteLog {
 
     async fn read(&self, at: &TopicPartition, from: i64, max: usize) -> Result<Slice, TopicError> {
         let (partition, limit) = (at.partition, Limit { records: max, ..Limit::default() });
-        let read = move |file: &TopicFile| file.read(partition, from, &limit);
+        let read = move |file: &Arc<TopicFile>| file.read(partition, from, &limit);
         self.with_file(&at.topic, "read", read).await
     }
 }

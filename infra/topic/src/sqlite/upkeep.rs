@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 use super::file::{self, TopicFile};
-use super::{SqliteLog, blocking, no_topic, read};
+use super::{SqliteLog, blocking, compact, no_topic, read};
 use crate::{Bounds, TopicError};
 
 /// How many offsets one transaction of the retention gives up, so that no writer waits long.
@@ -14,6 +14,15 @@ impl SqliteLog {
     /// Returns how many offsets were given up.
     pub async fn retain(&self, topic: &str, max_bytes: u64) -> Result<u64, TopicError> {
         self.with_file(topic, "drop old records of", move |file| file.retain(max_bytes)).await
+    }
+
+    /// Compacts a topic declared compacted, now and at once: of the records there are, but for each
+    /// partition's last one, the last of each key is kept, and tombstones whose [`super::DELETE_RETENTION`]
+    /// is over are dropped. Offsets stay as they are. Returns how many records were deleted. Otherwise this
+    /// happens by itself, in the background, as records are appended.
+    pub async fn compact(&self, topic: &str) -> Result<u64, TopicError> {
+        let file = self.with_file(topic, "compact", |file| Ok(file.clone())).await?;
+        compact::compact(file, self.shared.clock.clone(), false).await
     }
 
     /// Adds `more` empty partitions. Members notice within a second.

@@ -11,6 +11,7 @@ use crate::{
     conformance,
 };
 
+mod compaction;
 mod crash;
 
 const TOPIC: &str = "t";
