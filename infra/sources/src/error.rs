@@ -2,6 +2,8 @@ use std::error::Error;
 
 use millstream_topic::TopicError;
 
+use crate::zip_feed::Fault;
+
 /// What went wrong with a source, told by whether trying again can help.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -34,6 +36,12 @@ impl SourceError {
         remedy: impl Into<String>,
     ) -> Self {
         Self::Refused { doing: doing.into(), why: why.into(), remedy: remedy.into() }
+    }
+
+    /// Whether nobody answered at all: no network, no such host, nobody listening.
+    pub fn is_unreached(&self) -> bool {
+        let Self::Unavailable { source, .. } = self else { return false };
+        source.downcast_ref::<Fault>().is_some_and(|fault| fault.unreached)
     }
 
     pub(crate) fn unavailable(

@@ -4,6 +4,7 @@
 //! - [`Outlet`]: the way into a topic: collects records, keeps the pace, tries again.
 //! - [`Poll`]: JSON by HTTP GET, round after round.
 //! - [`FileReplay`]: the lines of a text, or the records of a JSON file, in order.
+//! - [`ZipFeed`]: a zipped JSON feed, downloaded when it changed, and read record by record.
 //! - [`TextLines`]: a text cut into lines, and long lines between words.
 //! - [`generate`]: made-up records.
 //! - [`probe`]: does a URL answer?
@@ -42,6 +43,7 @@ mod pace;
 mod probe;
 mod retry_after;
 mod text_lines;
+mod zip_feed;
 
 pub use error::SourceError;
 pub use file_replay::{Entry, FileReplay, Format};
@@ -52,3 +54,4 @@ pub use outlet::Outlet;
 pub use pace::Pace;
 pub use probe::probe;
 pub use text_lines::{PIECE_BYTES, TextLines};
+pub use zip_feed::{FeedFile, Fetched, Limits, Meta, Progress, Records, Seen, ZipFeed};

@@ -55,7 +55,8 @@ mod tests {
             .route("/bad", get(|| async { StatusCode::UNAUTHORIZED }));
         tokio::spawn(async { axum::serve(listener, router).await });
         assert_eq!(probe(&format!("http://{at}/good")).await.unwrap(), "answers 200 OK");
-        let refused = probe(&format!("http://{at}/bad?appid=secret")).await.unwrap_err().to_string();
+        let refused =
+            probe(&format!("http://{at}/bad?appid=secret")).await.unwrap_err().to_string();
         assert!(refused.contains("401") && refused.contains("***"), "{refused}");
         assert!(!refused.contains("secret"), "{refused}");
         let closed = probe("http://127.0.0.1:1/").await.unwrap_err().to_string();
