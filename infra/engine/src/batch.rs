@@ -155,7 +155,7 @@ fn transform_rows(
 }
 
 /// Tries the whole; when it fails, its halves, down to the single bad ones.
-fn single_out(
+pub(crate) fn single_out(
     part: Range<usize>,
     attempt: &dyn Fn(Range<usize>) -> Result<Decoded, String>,
     good: &mut Vec<Decoded>,

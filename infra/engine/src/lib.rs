@@ -9,6 +9,7 @@
 //! - [`ledger`]: ranges, buckets, positions: the accounting of the promise.
 //! - [`Sink`], [`Target`]: what a store must do; [`conformance`] is the suite every sink passes.
 //! - [`run`]: the loop: assignment, reading, rolling, committing, back-pressure, retry, watchdog, drain.
+//! - [`view`]: a compacted topic as a table in memory, kept current and asked with any SQL that reads.
 //! - [`verify`]: compares a sink with its topics, bucket by bucket and row by row.
 
 pub mod batch;
@@ -31,6 +32,7 @@ pub mod sql;
 mod status;
 pub mod transform;
 pub mod verify;
+pub mod view;
 mod world;
 
 pub use decode::{Decoded, Decoder, Json};

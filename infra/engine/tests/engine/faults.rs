@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use millstream_engine::memory_sink::MemoryTarget;
 use millstream_engine::{Options, State};
+use millstream_topic::{Outgoing, Subscriptions, Topics};
 
-use crate::stage::{Stage, partition};
+use crate::stage::{Stage, event, partition};
 
 #[tokio::test(start_paused = true)]
 async fn case_13_the_sink_is_down_for_minutes() {
@@ -143,6 +145,33 @@ async fn case_10_also_while_the_worker_runs() {
     worker.until_stopped("recreated").await;
     worker.end().await.expect("end");
     assert_eq!(stage.numbers().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_21_a_compacted_away_last_record_is_no_recreated_topic() {
+    let stage = Stage::compacted(MemoryTarget::upsert("t", &["id"])).await;
+    stage.send(0, 100).await;
+    stage.catch_up().await.expect("first");
+    // The same keys again: compaction leaves nothing of what the positions point at.
+    let positions = [end_of(&stage, 0).await, end_of(&stage, 1).await];
+    stage.send(0, 100).await;
+    stage.topics.compact("events").expect("compact");
+    for (number, next) in (0..).zip(positions) {
+        let left = stage.topics.read(&partition(number), next - 1, 1).await.expect("read");
+        assert!(left.records.iter().all(|record| record.offset >= next), "the last record is gone");
+    }
+    let totals = stage.catch_up().await.expect("the topic is the same one");
+    assert_eq!(totals.delivered, 100);
+
+    // The last records of all are tombstones, and they go too: nothing is left to read behind the positions.
+    let gone = (0..100).map(|n| Outgoing { value: None, ..event(n) }).collect();
+    stage.topics.append("events", gone).await.expect("append");
+    assert_eq!(stage.catch_up().await.expect("tombstones").tombstones, 100);
+    stage.topics.compact_tombstones("events").expect("compact");
+    stage.catch_up().await.expect("an empty topic is still the same one");
+    stage.send(0, 3).await;
+    stage.catch_up().await.expect("and goes on");
+    assert_eq!(stage.numbers(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]

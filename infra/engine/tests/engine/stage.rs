@@ -44,15 +44,24 @@ impl Stage {
     }
 
     pub async fn with(target: MemoryTarget) -> Self {
+        Self::over(&EVENTS, target).await
+    }
+
+    /// Over a topic that is compacted by key.
+    pub async fn compacted(target: MemoryTarget) -> Self {
+        Self::over(&EVENTS.compacted(), target).await
+    }
+
+    async fn over(topic: &Topic, target: MemoryTarget) -> Self {
         let topics = Memory::new();
-        let pipeline = Pipeline::from("test", "events", &EVENTS)
+        let pipeline = Pipeline::from("test", "events", topic)
             .sql("SELECT id, n FROM events WHERE n >= 0")
             .expect("the SQL is row-wise")
             .into(Arc::new(target.clone()))
             .roll(Roll { every: Duration::from_secs(5), records: 100, bytes: 1 << 20 });
         let world =
             World { topics: Arc::new(topics.clone()), clock: Arc::new(SystemClock), seed: 7 };
-        topics.ensure(&EVENTS).await.expect("make the topic");
+        topics.ensure(topic).await.expect("make the topic");
         Self { topics, target, pipeline, world }
     }
 
