@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The apps, as packages and as binaries.
-pub const APPS: [&str; 4] = ["wordcount", "users", "health", "weather"];
+pub const APPS: [&str; 5] = ["wordcount", "users", "health", "weather", "recalls"];
 
 /// `millstream` or an app, built from the tree as it is now.
 pub fn path(name: &str) -> PathBuf {

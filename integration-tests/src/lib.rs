@@ -5,6 +5,7 @@
 //! - [`Data`]: a data directory, and commands on it. [`Ran`]: how a command ended.
 //! - [`Running`]: a command at work, to be signalled, killed or waited for.
 //! - [`wait`]: for a condition, until a deadline.
+//! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`chance`]: randomness that can be had again.
 //! - [`tree`]: the sources, for the tests that check rules on them.
@@ -18,13 +19,16 @@
 )]
 
 pub mod binaries;
+mod browser;
 pub mod chance;
 mod data;
 pub mod disk;
+pub mod http;
 mod running;
 pub mod tree;
 pub mod wait;
 pub mod words;
 
+pub use browser::{Browser, Key};
 pub use data::{Data, assert_exact, number, text};
 pub use running::{Ran, Running};

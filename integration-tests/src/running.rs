@@ -73,6 +73,21 @@ impl Running {
         });
     }
 
+    /// Waits for a whole line on either output with `words` in it; what follows the words on that line.
+    pub fn told_after(&mut self, words: &str) -> String {
+        wait::until(&format!("it says {words:?}"), wait::LONG, || {
+            let ended = self.has_ended();
+            let said = [read(&self.stdout), read(&self.stderr)];
+            let whole = said.iter().flat_map(|said| said.split_inclusive('\n'));
+            let mut whole = whole.filter(|line| line.ends_with('\n'));
+            if let Some((_, rest)) = whole.find_map(|line| line.split_once(words)) {
+                return Ok(rest.trim_end().to_owned());
+            }
+            assert!(ended.is_none(), "ended without saying {words:?}: {ended:?}");
+            Err(format!("{self:?}"))
+        })
+    }
+
     fn ran(&self, status: ExitStatus) -> Ran {
         Ran {
             command: self.command.clone(),

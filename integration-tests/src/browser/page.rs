@@ -1,0 +1,147 @@
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use super::{Browser, Own};
+use crate::binaries::root;
+
+/// A way to look at a page.
+struct Look {
+    name: &'static str,
+    width: u32,
+    height: u32,
+    dark: bool,
+}
+
+const LOOKS: [Look; 4] = [
+    Look { name: "desktop", width: DESKTOP, height: 900, dark: false },
+    Look { name: "desktop-dark", width: DESKTOP, height: 900, dark: true },
+    Look { name: "phone", width: PHONE, height: 844, dark: false },
+    Look { name: "phone-dark", width: PHONE, height: 844, dark: true },
+];
+const DESKTOP: u32 = 1280;
+const PHONE: u32 = 390;
+
+/// Pictures are cut here: more of a page than that nobody looks at.
+const HEIGHT_MAX: f64 = 6000.0;
+
+const AXE: &str = "const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ['violations'] }).then(
+  found => done(found.violations.map(rule => rule.id + ': ' + rule.help + rule.nodes.slice(0, 5).map(
+    node => '\\n    ' + node.target.join(' ') + ': ' + (node.failureSummary ?? '').replace(/\\s+/g, ' ')).join(''))),
+  error => done(['axe failed: ' + error]));";
+
+/// What lies across the right edge, if the page can be scrolled sideways.
+const TOO_WIDE: &str = "const width = document.documentElement.clientWidth;
+if (document.documentElement.scrollWidth <= width) return [];
+const wide = [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > width + 1);
+return ['the page is ' + document.documentElement.scrollWidth + ' px wide, of ' + width,
+  ...wide.slice(0, 5).map(e => '    ' + e.tagName + '.' + e.className)];";
+
+impl Browser {
+    /// Looks at the page that is open: wide and narrow, light and dark. Keeps a picture of each look, and panics
+    /// with everything that is wrong: what axe finds, what can be scrolled sideways, what was logged.
+    #[track_caller]
+    pub fn assert_sound(&self, name: &str) {
+        let wrong = self.wrong(name);
+        assert!(wrong.is_empty(), "{}\n{}", self.url(), wrong.join("\n"));
+    }
+
+    /// See [`Browser::assert_sound`].
+    pub fn wrong(&self, name: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for look in &LOOKS {
+            self.look(look);
+            let found = self.violations().into_iter().chain(self.too_wide());
+            wrong.extend(found.map(|what| format!("{} ({}): {what}", name, look.name)));
+            self.picture(&format!("{name}-{}", look.name), look);
+        }
+        self.look(&LOOKS[0]);
+        wrong.extend(self.logged().into_iter().map(|line| format!("{name}: logged: {line}")));
+        wrong
+    }
+
+    /// What keeps people out of the page, by axe.
+    pub fn violations(&self) -> Vec<String> {
+        self.script(axe(), Vec::new());
+        let asked = self.client.execute_async(AXE, Vec::new());
+        serde_json::from_value(self.told("ask axe", asked)).expect("texts")
+    }
+
+    pub fn too_wide(&self) -> Vec<String> {
+        serde_json::from_value(self.script(TOO_WIDE, Vec::new())).expect("texts")
+    }
+
+    /// Warnings and errors since the last time: of scripts, of the policy, of what couldn't be loaded.
+    pub fn logged(&self) -> Vec<String> {
+        let log = Own { path: "se/log", body: json!({ "type": "browser" }) };
+        let entries = self.told("ask for the log", self.client.issue_cmd(log));
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        let bad =
+            |entry: &&Value| ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
+        let line = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
+        entries.iter().filter(bad).map(line).collect()
+    }
+
+    fn look(&self, look: &Look) {
+        let narrow = look.width == PHONE;
+        let size = json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": narrow });
+        self.devtools("Emulation.setDeviceMetricsOverride", size);
+        let colours = if look.dark { "dark" } else { "light" };
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": colours },
+            // So that nothing is caught on its way from one colour to the other.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
+        self.devtools("Emulation.setEmulatedMedia", features);
+    }
+
+    fn picture(&self, name: &str, look: &Look) {
+        let height = self.script("return document.documentElement.scrollHeight", Vec::new());
+        let height = height.as_f64().unwrap_or_default().clamp(f64::from(look.height), HEIGHT_MAX);
+        let clip = json!({ "x": 0, "y": 0, "width": look.width, "height": height, "scale": 1 });
+        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let taken = self.devtools("Page.captureScreenshot", wanted);
+        let file = pictures().join(format!("{name}.png"));
+        std::fs::write(&file, base64(taken["data"].as_str().expect("a picture"))).expect("keep it");
+    }
+}
+
+/// Where pictures are kept: `MILLSTREAM_SCREENSHOTS`, or beside the build's output.
+fn pictures() -> PathBuf {
+    let set = std::env::var_os("MILLSTREAM_SCREENSHOTS").map(PathBuf::from);
+    let directory = set.unwrap_or_else(|| {
+        let test = std::env::current_exe().expect("the test's own path");
+        test.ancestors().nth(3).expect("<target>/<profile>/deps/<test>").join("screenshots")
+    });
+    std::fs::create_dir_all(&directory).expect("make the pictures' directory");
+    directory
+}
+
+fn axe() -> &'static str {
+    static AXE: OnceLock<String> = OnceLock::new();
+    AXE.get_or_init(|| {
+        let path = root().join("integration-tests/browser/node_modules/axe-core/axe.min.js");
+        std::fs::read_to_string(&path).unwrap_or_else(|error| {
+            panic!("read axe-core: {error}; run `scripts/setup browser`, which gets it")
+        })
+    })
+}
+
+/// By RFC 4648, padded.
+fn base64(text: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => u32::from(c - b'A'),
+        b'a'..=b'z' => u32::from(c - b'a') + 26,
+        b'0'..=b'9' => u32::from(c - b'0') + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let bits = four.iter().fold(0, |bits, c| bits << 6 | value(*c)) << (6 * (4 - four.len()));
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
+    }
+    bytes
+}
