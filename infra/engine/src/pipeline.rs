@@ -149,6 +149,11 @@ impl Draft {
         Ok(self)
     }
 
+    /// What turns decoded rows into the target's, for a target that is filled from elsewhere, too.
+    pub fn rows(&self) -> Arc<dyn Transform> {
+        self.transform.clone()
+    }
+
     /// A Rust function over the batch.
     pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
         self.transform = Arc::new(transform);

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,35 @@ impl DirStore {
         &self.root
     }
 
+    /// Writes what is left of a file as an object that is too long for memory; as [`Store::put`] otherwise.
+    pub async fn put_file(
+        &self,
+        path: &str,
+        mut file: File,
+        how: Put,
+    ) -> Result<Stored, SinkError> {
+        self.blocking("write", path, move |store, path| store.write(path, &mut file, how)).await
+    }
+
+    /// The object as a file to be read from its beginning, `None` if there is none.
+    pub async fn open(&self, path: &str) -> Result<Option<File>, SinkError> {
+        self.blocking("open", path, |store, path| match File::open(store.root.join(path)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    /// Takes an object away, if it is there. Not for a table's files: the ledger names those for ever.
+    pub async fn remove(&self, path: &str) -> Result<(), SinkError> {
+        self.blocking("remove", path, |store, path| match fs::remove_file(store.root.join(path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
+    }
+
     /// Runs file operations where they may block.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -54,7 +83,7 @@ impl DirStore {
         }
     }
 
-    fn write(&self, path: &str, bytes: &[u8], how: Put) -> io::Result<Stored> {
+    fn write(&self, path: &str, bytes: &mut dyn Read, how: Put) -> io::Result<Stored> {
         let target = self.root.join(path);
         let parent = target.parent().unwrap_or(&self.root);
         self.durable.make(&self.root, parent)?;
@@ -82,7 +111,7 @@ impl DirStore {
     }
 
     /// A new file holding `bytes`, on the disk.
-    fn temporary(&self, bytes: &[u8]) -> io::Result<PathBuf> {
+    fn temporary(&self, bytes: &mut dyn Read) -> io::Result<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let directory = self.root.join(TEMPORARY);
         let is_first = self.durable.make(&self.root, &directory)?;
@@ -98,7 +127,7 @@ impl DirStore {
                 }
                 Ok(file) => file,
             };
-            let written = file.write_all(bytes).and_then(|()| file.sync_all());
+            let written = io::copy(bytes, &mut file).and_then(|_| file.sync_all());
             return match written {
                 Ok(()) => {
                     if is_first {
@@ -118,7 +147,8 @@ impl DirStore {
 #[async_trait]
 impl Store for DirStore {
     async fn put(&self, path: &str, bytes: Bytes, how: Put) -> Result<Stored, SinkError> {
-        self.blocking("write", path, move |store, path| store.write(path, &bytes, how)).await
+        self.blocking("write", path, move |store, path| store.write(path, &mut bytes.as_ref(), how))
+            .await
     }
 
     async fn get(&self, path: &str) -> Result<Option<Bytes>, SinkError> {
@@ -332,6 +362,24 @@ mod tests {
         other.put("a/c", Bytes::new(), Put::IfAbsent).await.unwrap();
         assert!(!left.exists(), "left by a dead process");
         assert!(temporary.join("1-2").exists());
+    }
+
+    #[tokio::test]
+    async fn long_objects_go_through_files() {
+        let (directory, store) = store();
+        let path = directory.path().join("long");
+        fs::write(&path, b"abc").unwrap();
+        let long = || File::open(&path).unwrap();
+        assert!(store.open("a/b").await.unwrap().is_none());
+        assert_eq!(store.put_file("a/b", long(), Put::IfAbsent).await.unwrap(), Stored::Created);
+        assert_eq!(store.put_file("a/b", long(), Put::IfAbsent).await.unwrap(), Stored::Exists);
+        let read = io::read_to_string(store.open("a/b").await.unwrap().unwrap()).unwrap();
+        assert_eq!(read, "abc");
+        for _ in 0..2 {
+            store.remove("a/b").await.unwrap();
+            assert_eq!(store.get("a/b").await.unwrap(), None);
+        }
+        assert!(store.remove("../long").await.is_err() && path.exists());
     }
 
     #[tokio::test]

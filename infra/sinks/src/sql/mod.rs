@@ -8,6 +8,7 @@
 //! # Layout
 //! - [`SqlTable`]: the target; [`Database`]: the file it lives in.
 //! - [`databases`], [`read_table`]: what is in the files, for `millstream query`.
+//! - [`count_rows`], [`read_versions`]: an upserted table for those who fill an index from it.
 //! - `layout`, `statements`: what may be a table, how it grows, and the SQL text for it.
 //! - `merge`: a range's rows become one change per key, in key order. Knows no database.
 //! - `values`, `moments`: Arrow values as SQL values and back.
@@ -26,7 +27,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod values;
+mod versions;
 
 pub use database::Database;
 pub use scan::{DatabaseTables, RecordBatches, TableInfo, databases, read_table};
 pub use table::SqlTable;
+pub use versions::{count_rows, read_versions};

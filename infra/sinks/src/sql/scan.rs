@@ -17,7 +17,7 @@ use super::positions::{self, Owned};
 use super::statements;
 use super::values::Gathered;
 
-const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 
 /// A database and the tables in it that pipelines write to.
 #[derive(Clone, Debug)]
@@ -159,21 +159,21 @@ fn read_from(
 }
 
 /// A batch in the making.
-struct Gathering {
+pub(super) struct Gathering {
     schema: SchemaRef,
     columns: Vec<Gathered>,
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 impl Gathering {
-    fn new(schema: &SchemaRef) -> Result<Self, Fault> {
+    pub(super) fn new(schema: &SchemaRef) -> Result<Self, Fault> {
         let columns: Result<_, _> =
             schema.fields().iter().map(|field| Gathered::new(field.data_type())).collect();
         let columns = columns.map_err(|error| edited("the table", &error))?;
         Ok(Self { schema: Arc::clone(schema), columns, rows: 0 })
     }
 
-    fn push(&mut self, row: &Row<'_>) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), Fault> {
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.get_ref(index)?;
             column.push(value).map_err(|error| edited(self.schema.field(index).name(), &error))?;
@@ -182,7 +182,7 @@ impl Gathering {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<RecordBatch, Fault> {
+    pub(super) fn finish(&mut self) -> Result<RecordBatch, Fault> {
         self.rows = 0;
         let fields = self.schema.fields().iter();
         let column = |(column, field): (&mut Gathered, &Arc<arrow::datatypes::Field>)| {

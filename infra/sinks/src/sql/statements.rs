@@ -117,6 +117,17 @@ pub(super) fn select(layout: &Layout) -> String {
     format!("SELECT {} FROM {}", columns.join(", "), quoted(&layout.table))
 }
 
+/// Every row with its version after it, the lowest version first.
+pub(super) fn select_versions(layout: &Layout) -> String {
+    let columns: Vec<_> = layout.schema.fields().iter().map(|field| quoted(field.name())).collect();
+    let (table, version) = (quoted(&layout.table), quoted(VERSION));
+    format!("SELECT {}, {version} FROM {table} ORDER BY {version}", columns.join(", "))
+}
+
+pub(super) fn count_all(layout: &Layout) -> String {
+    format!("SELECT count(*) FROM {}", quoted(&layout.table))
+}
+
 fn gone(layout: &Layout) -> String {
     quoted(&format!("_millstream_gone_{}", layout.table))
 }

@@ -108,3 +108,26 @@ async fn a_large_table_comes_in_batches_and_may_be_left_early() {
     let error = place.upsert("t").scan("app.other", &mut |_| Ok(())).await.unwrap_err();
     assert!(error.to_string().contains(PIPELINE), "{error}");
 }
+
+#[tokio::test]
+async fn an_upserted_table_is_read_with_its_versions() {
+    let place = Place::new();
+    let path = place.database().path().to_owned();
+    assert_eq!(count_rows(&path, "t").unwrap(), None);
+    assert!(!read_versions(&path, "t", &mut |_| panic!("there is none")).unwrap());
+    let mut sink = connect(&place.upsert("t")).await;
+    put(&mut sink, &[("b", 1, 7), ("a", 2, 9)]).await;
+    assert_eq!(count_rows(&path, "t").unwrap(), Some(2));
+    let mut read = Vec::new();
+    let visit = &mut |rows: millstream_engine::Rows| {
+        read.push(rows);
+        true
+    };
+    assert!(read_versions(&path, "t", visit).unwrap());
+    assert_eq!(read.len(), 1);
+    let keys = read[0].batch.column_by_name("id").unwrap().as_string::<i32>();
+    assert_eq!(keys.iter().flatten().collect::<Vec<_>>(), ["b", "a"], "the lowest version first");
+    assert_eq!(read[0].versions.values(), &[7, 9]);
+    connect(&place.count("wordCount")).await;
+    assert_eq!(count_rows(&path, "wordCount").unwrap(), None, "it has no versions");
+}
