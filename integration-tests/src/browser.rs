@@ -129,6 +129,16 @@ impl Browser {
         serde_json::from_value(self.script(script, vec![json!(css)])).expect("texts")
     }
 
+    pub fn count(&self, css: &str) -> usize {
+        self.texts(css).len()
+    }
+
+    /// Whether the first element is to be seen.
+    pub fn shows(&self, css: &str) -> bool {
+        let script = "return document.querySelector(arguments[0])?.checkVisibility() ?? false";
+        self.script(script, vec![json!(css)]) == true
+    }
+
     /// An attribute of the first element.
     pub fn attribute(&self, css: &str, name: &str) -> Option<String> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";

@@ -6,6 +6,7 @@
 //! - [`Running`]: a command at work, to be signalled, killed or waited for.
 //! - [`wait`]: for a condition, until a deadline.
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
+//! - [`feed`]: recalls, as the world gives them.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`chance`]: randomness that can be had again.
 //! - [`tree`]: the sources, for the tests that check rules on them.
@@ -23,6 +24,7 @@ mod browser;
 pub mod chance;
 mod data;
 pub mod disk;
+pub mod feed;
 pub mod http;
 mod running;
 pub mod tree;

@@ -1,0 +1,86 @@
+//! The workers' console in a real browser, while workers come and go.
+
+#![cfg(test)]
+
+use integration_tests::{Browser, Data, Running, http, wait};
+use serde_json::Value;
+
+const SETTINGS: [(&str, &str); 2] =
+    [("USERS_ROLL__EVERY_S", "0.5"), ("USERS_GENERATE__COUNT", "2000")];
+
+/// A worker that shows the console, on a data directory of its own.
+struct Console {
+    worker: Running,
+    root: String,
+    data: Data,
+}
+
+impl Console {
+    fn new() -> Self {
+        let address = http::free_address();
+        let data = SETTINGS.iter().fold(Data::new(), |data, (name, value)| data.with(name, value));
+        let data = data.with("USERS_CONSOLE__LISTEN", &address);
+        data.run("users", &["produce", "--once", "--rate", "max"]).succeeds();
+        let worker = data.start("users", &["process"]);
+        let root = format!("http://{address}");
+        wait::until("the console is up", wait::LONG, || {
+            let answer = http::try_get(&format!("{root}/readyz"))?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
+        });
+        Self { worker, root, data }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.root)
+    }
+}
+
+/// A worker as the pages name it.
+fn pid(worker: &Running) -> String {
+    worker.id().to_string()
+}
+
+#[test]
+fn workers_are_seen_joining_and_leaving() {
+    let console = Console::new();
+    let browser = Browser::new();
+    browser.goto(&console.url("/"));
+    browser.wait_for_text("main", |text| text.contains(&pid(&console.worker)));
+    browser.script("window.marked = true", Vec::new());
+
+    let second = console.data.start("users", &["process"]);
+    browser.wait_for_text("main", |text| text.contains(&pid(&second)));
+    let leaving = pid(&second);
+    second.signal(nix::sys::signal::Signal::SIGTERM);
+    second.ends_within(wait::LONG).succeeds();
+    browser.wait_for_text("main", |text| !text.contains(&leaving) || text.contains("left"));
+    assert_eq!(
+        browser.script("return window.marked ?? null", Vec::new()),
+        Value::Bool(true),
+        "loaded anew"
+    );
+    assert_eq!(browser.logged(), Vec::<String>::new());
+}
+
+#[test]
+fn every_page_of_the_console_is_sound() {
+    let console = Console::new();
+    let browser = Browser::new();
+    browser.goto(&console.url("/"));
+    browser.wait_for_text("main", |text| text.contains("users.details"));
+    browser.assert_sound("console-overview");
+    for (name, link) in [("pipeline", "a[href*='/pipelines/']"), ("worker", "a[href*='/workers/']")]
+    {
+        browser.goto(&console.url("/"));
+        browser.wait_for(link);
+        browser.click(link);
+        browser.wait_for_url(&format!("/{name}s/"));
+        browser.wait_for("h1");
+        browser.assert_sound(&format!("console-{name}"));
+    }
+    browser.goto(&console.url("/nowhere"));
+    let wrong = browser.wrong("console-lost");
+    let wrong: Vec<_> =
+        wrong.iter().filter(|line| !line.contains("the server responded with")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
