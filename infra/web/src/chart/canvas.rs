@@ -1,0 +1,69 @@
+//! What all charts have in common: the frame, and texts that fit.
+
+use maud::{Markup, html};
+
+/// Units of the drawing; about pixels when the chart has its natural size.
+pub(super) const WIDTH: f64 = 720.0;
+/// Width of a letter, in the mean, at the labels' size (13 units).
+const LETTER: f64 = 7.4;
+
+/// The `<svg>` element. With links inside it is a group, since what is inside an image can't be reached.
+pub(super) fn frame(title: &str, about: &str, height: f64, links: bool, inside: &Markup) -> String {
+    let view = format!("0 0 {WIDTH} {}", rounded(height));
+    let (title, about) = (clean(title), clean(about));
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" class="chart-svg" viewBox=(view) width=(WIDTH) height=(rounded(height))
+            role=(if links { "group" } else { "img" }) aria-label=(title) {
+            title { (title) }
+            desc { (about) }
+            (inside)
+        }
+    }
+    .into_string()
+}
+
+/// What stands where there is nothing to draw.
+pub(super) fn nothing(title: &str) -> String {
+    let inside = html! { text class="c-label" x=(WIDTH / 2.0) y="64" text-anchor="middle" { "Nothing to show yet" } };
+    frame(title, "There are no numbers yet.", 120.0, false, &inside)
+}
+
+/// Something with a name of its own that shows when it is pointed at, and perhaps a link.
+pub(super) fn named(name: &str, href: Option<&str>, inside: &Markup) -> Markup {
+    let name = clean(name);
+    html! {
+        @match href {
+            Some(href) => a class="c-link" href=(href) aria-label=(name) { title { (name) } (inside) },
+            None => g { title { (name) } (inside) },
+        }
+    }
+}
+
+/// One decimal is finer than anybody sees, and keeps the page small.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// About how wide a label is drawn.
+pub(super) fn width_of(text: &str) -> f64 {
+    text.chars().count() as f64 * LETTER
+}
+
+/// A text as a label: one line, no longer than `room`.
+pub(super) fn fitting(text: &str, room: f64) -> String {
+    let text = clean(text);
+    let fit = ((room / LETTER) as usize).max(2);
+    if text.chars().count() <= fit {
+        return text;
+    }
+    let cut: String = text.chars().take(fit - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+/// Without what XML can't hold: one such character and the whole picture is lost. Escaping is maud's.
+pub(super) fn clean(text: &str) -> String {
+    let kept = text
+        .chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c });
+    kept.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
