@@ -40,6 +40,6 @@ pub use open_range::units;
 pub use pipeline::{Draft, Pipeline, Roll};
 pub use run::{EngineError, Options, run};
 pub use sink::{About, Delete, Keeping, Outcome, Range, Rows, Sink, SinkError, Standing, Target};
-pub use status::{PartitionStatus, State, Status, Totals};
+pub use status::{Batches, Counts, Happening, PartitionStatus, State, Status, Totals, What};
 pub use transform::{Function, PlanError, Transform};
 pub use world::{Clock, SystemClock, World};

@@ -45,6 +45,8 @@ pub(crate) struct Closed {
     pub(crate) planned: bool,
     /// Bytes held until it is committed.
     pub(crate) bytes: usize,
+    /// When it was begun to be closed.
+    pub(crate) since: Instant,
 }
 
 impl OpenRange {
@@ -189,6 +191,7 @@ impl OpenRange {
 
     /// Closes the range at the last offset taken; this begins anew behind it once the range is committed.
     pub(crate) fn close(&mut self, pipeline: &Pipeline, now_ms: i64) -> Closed {
+        let since = Instant::now();
         self.work(pipeline);
         let letters = take(&mut self.letters)
             .into_iter()
@@ -215,6 +218,7 @@ impl OpenRange {
             letters,
             planned: self.planned_end.is_some(),
             bytes: take(&mut self.row_bytes),
+            since,
         }
     }
 

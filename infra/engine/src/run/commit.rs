@@ -2,13 +2,15 @@
 
 use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Order, Topic, TopicError, TopicPartition};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::slot::{Phase, Slot};
 use super::{Worker, chain};
+use crate::ledger::Entry;
 use crate::open_range::{Closed, OpenRange};
 use crate::opening::{self, Blocked};
 use crate::sink::Outcome;
+use crate::status::What;
 
 impl Worker {
     /// Finds where the partition stands in the sink and has it delivered from there.
@@ -53,12 +55,12 @@ impl Worker {
     }
 
     fn open_later(&mut self, at: &TopicPartition, blocked: &Blocked) {
-        let Some(slot) = self.slots.get_mut(at) else { return };
         let failed = chain(blocked);
+        self.failed(at, &failed);
+        let Some(slot) = self.slots.get_mut(at) else { return };
         if slot.backoff.tries() == 0 {
             tracing::warn!(pipeline = self.id, "{at}: {failed}; trying until it works");
         }
-        self.totals.retries += 1;
         slot.phase =
             Phase::Opening { due: Instant::now() + slot.backoff.next(), failed: Some(failed) };
     }
@@ -120,14 +122,7 @@ impl Worker {
 
     async fn committed(&mut self, at: &TopicPartition, mut open: OpenRange, closed: Closed) {
         let entry = closed.range.entry;
-        let buckets = &entry.buckets;
-        self.totals.delivered += buckets.delivered;
-        self.totals.filtered += buckets.filtered;
-        self.totals.dead_lettered += buckets.dead.len() as u64;
-        self.totals.tombstones += buckets.tombstones;
-        self.totals.absent += buckets.absent_count();
-        self.totals.rows += entry.rows;
-        self.totals.ranges += 1;
+        self.count(at, &entry, closed.since.elapsed());
         if let Some(first) = closed.letters.first() {
             tracing::warn!(
                 pipeline = self.id,
@@ -152,14 +147,32 @@ impl Worker {
         if let Some(Err(error)) = seek {
             return self.open_later(at, &Blocked::Topic(error));
         }
+        if waited {
+            tracing::info!(pipeline = self.id, "{at}: the sink takes rows again");
+            self.happened(What::Recovered, std::slice::from_ref(at), "the sink takes rows again");
+        }
         if let Some(slot) = self.slots.get_mut(at) {
-            if slot.backoff.tries() > 0 {
-                tracing::info!(pipeline = self.id, "{at}: the sink takes rows again");
-            }
             slot.backoff.reset();
             slot.progress = Instant::now();
             slot.phase = Phase::Filling(open);
         }
+    }
+
+    fn count(&mut self, at: &TopicPartition, entry: &Entry, took: Duration) {
+        let buckets = &entry.buckets;
+        self.totals.delivered += buckets.delivered;
+        self.totals.filtered += buckets.filtered;
+        self.totals.dead_lettered += buckets.dead.len() as u64;
+        self.totals.tombstones += buckets.tombstones;
+        self.totals.absent += buckets.absent_count();
+        self.totals.rows += entry.rows;
+        self.totals.ranges += 1;
+        self.batches.add(took);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.counts.events += entry.buckets.delivered + entry.buckets.filtered;
+        slot.counts.events += entry.buckets.tombstones + entry.buckets.dead.len() as u64;
+        slot.counts.dead_lettered += entry.buckets.dead.len() as u64;
+        slot.counts.batches.add(took);
     }
 
     fn commit_later(
@@ -169,12 +182,12 @@ impl Worker {
         closed: Closed,
         blocked: &Blocked,
     ) {
-        let Some(slot) = self.slots.get_mut(at) else { return };
         let failed = chain(blocked);
+        self.failed(at, &failed);
+        let Some(slot) = self.slots.get_mut(at) else { return };
         if slot.backoff.tries() == 0 {
             tracing::warn!(pipeline = self.id, "{at}: {failed}; reading pauses until it works");
         }
-        self.totals.retries += 1;
         let due = Instant::now() + slot.backoff.next();
         slot.phase = Phase::Closing { open, closed, due, failed: Some(failed) };
     }

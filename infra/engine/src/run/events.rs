@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant};
 
 use super::Worker;
 use super::slot::{Phase, Slot};
+use crate::status::What;
 
 /// How often a stopped partition is looked at, for the operator's choice.
 const STOPPED_AGAIN: Duration = Duration::from_secs(5);
@@ -19,17 +20,21 @@ impl Worker {
             Event::Idle => {}
             Event::Standby(who) => self.stand_by(who),
             Event::Assigned(partitions) => {
+                self.happened(What::Assigned, &partitions, "the group gave them to this worker");
                 for at in partitions {
                     self.slots.insert(at, Slot::new(self.world.seed, now));
                 }
             }
             Event::Revoked(partitions) => {
+                self.happened(What::Revoked, &partitions, "the group gives them to another worker");
                 for at in partitions {
                     self.finish_range(&at).await;
                     self.slots.remove(&at);
                 }
             }
             Event::Lost(partitions) => {
+                let why = "another worker has them: this one was away too long";
+                self.happened(What::Lost, &partitions, why);
                 for at in partitions {
                     self.slots.remove(&at);
                 }
@@ -58,6 +63,7 @@ impl Worker {
     fn stand_by(&mut self, who: String) {
         if self.standby.is_none() {
             tracing::info!(pipeline = self.id, "standing by: {who}");
+            self.happened(What::Standby, &[], &who);
         }
         self.standby = Some(who);
     }
@@ -74,7 +80,9 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(at) else { return };
         if slot.stopped() != Some(&why) {
             tracing::error!(pipeline = self.id, "{at} stopped: {why}");
+            self.happened(What::Stopped, std::slice::from_ref(at), &why);
         }
+        let Some(slot) = self.slots.get_mut(at) else { return };
         slot.phase = Phase::Stopped { why, due: Instant::now() + STOPPED_AGAIN };
     }
 }

@@ -11,9 +11,10 @@ mod commit;
 mod events;
 mod slot;
 mod standby;
+mod tell;
 mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use millstream_topic::{Consumer, TopicError, TopicPartition};
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::Pipeline;
 use crate::sink::{Keeping, Sink, SinkError};
-use crate::status::{State, Status, Totals};
+use crate::status::{Batches, Happening, State, Status, Totals};
 use crate::world::{Backoff, World};
 use slot::Slot;
 
@@ -94,6 +95,8 @@ pub async fn run(
         consumer,
         slots: BTreeMap::new(),
         totals: Totals::default(),
+        batches: Batches::default(),
+        happenings: VecDeque::new(),
         standby: None,
         seen: BTreeMap::new(),
         outage: None,
@@ -117,6 +120,8 @@ pub(crate) struct Worker {
     consumer: Box<dyn Consumer>,
     slots: BTreeMap<TopicPartition, Slot>,
     totals: Totals,
+    batches: Batches,
+    happenings: VecDeque<Happening>,
     /// Who does the work, while we stand by.
     standby: Option<String>,
     /// How far that one has come, as far as we looked.

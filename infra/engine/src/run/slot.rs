@@ -2,7 +2,7 @@ use millstream_topic::TopicPartition;
 use tokio::time::Instant;
 
 use crate::open_range::{Closed, OpenRange};
-use crate::status::{PartitionStatus, State};
+use crate::status::{Counts, PartitionStatus, State};
 use crate::world::Backoff;
 
 /// A partition that is ours.
@@ -18,6 +18,8 @@ pub(super) struct Slot {
     pub(super) progress: Instant,
     /// Whether the consumer was told to deliver nothing of it.
     pub(super) paused: bool,
+    /// Since it is ours.
+    pub(super) counts: Counts,
 }
 
 #[allow(clippy::large_enum_variant, reason = "one per partition, and moved about in place")]
@@ -54,6 +56,7 @@ impl Slot {
             topic_id: String::new(),
             progress: now,
             paused: false,
+            counts: Counts::default(),
         }
     }
 
@@ -129,18 +132,29 @@ impl Slot {
         }
     }
 
-    pub(super) fn status(&self, at: &TopicPartition) -> PartitionStatus {
-        let position = match &self.phase {
-            Phase::Filling(open) | Phase::Closing { open, .. } => open.last.next(),
-            _ => 0,
+    /// `wall`: what the wall clock says at an instant.
+    pub(super) fn status(
+        &self,
+        at: &TopicPartition,
+        every: std::time::Duration,
+        wall: impl Fn(Instant) -> i64,
+    ) -> PartitionStatus {
+        let open = match &self.phase {
+            Phase::Filling(open) | Phase::Closing { open, .. } => Some(open),
+            _ => None,
         };
+        let filling = matches!(self.phase, Phase::Filling(_));
         PartitionStatus {
             topic: at.topic.clone(),
             partition: at.partition,
-            position,
+            position: open.map_or(0, |open| open.last.next()),
+            next: open.map_or(0, OpenRange::next),
             end: self.end,
             held: self.held(),
             state: self.state(),
+            roll_at_ms: open.filter(|_| filling).and_then(|open| open.due_at(every)).map(wall),
+            paused: self.paused,
+            counts: self.counts,
         }
     }
 }

@@ -7,14 +7,12 @@ use tokio::time::Instant;
 
 use super::slot::{Phase, Slot};
 use super::{EngineError, Worker, chain};
-use crate::status::{State, Status};
+use crate::status::What;
 
 /// How long to wait for an event at most, so that the clock's duties aren't late.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often the topics' ends are asked for, apart from what reading tells.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How often whoever watches is told.
-const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) async fn turns(&mut self) -> Result<(), EngineError> {
@@ -38,6 +36,7 @@ impl Worker {
                 Ok(event) => {
                     if self.outage.take().is_some() {
                         tracing::info!(pipeline = self.id, "reading again");
+                        self.happened(What::Recovered, &[], "the topics can be read again");
                         self.backoff.reset();
                     }
                     self.take(event).await;
@@ -128,6 +127,7 @@ impl Worker {
 
     /// docs/guarantees.md, case 8: records are there, the sink takes them, and none come.
     fn watch(&mut self, now: Instant) {
+        let mut restarted = Vec::new();
         for (at, slot) in &mut self.slots {
             let (paused, end) = (slot.paused, slot.end);
             let Some(open) = slot.filling() else { continue };
@@ -146,9 +146,14 @@ impl Worker {
             );
             slot.progress = now;
             self.totals.restarts += 1;
+            restarted.push((at.clone(), lag));
             if let Err(error) = self.consumer.steer(Order::Seek(at.clone(), next)) {
                 tracing::warn!(pipeline = self.id, "{}", chain(&error));
             }
+        }
+        for (at, lag) in restarted {
+            let why = format!("{lag} records waited and none came for too long");
+            self.happened(What::Restarted, &[at], &why);
         }
     }
 
@@ -176,6 +181,7 @@ impl Worker {
     async fn sit_out(&mut self, failed: String) {
         if self.outage.is_none() {
             tracing::warn!(pipeline = self.id, "{failed}; trying until it works");
+            self.happened(What::Retrying, &[], &failed);
         }
         self.outage = Some(failed);
         self.totals.retries += 1;
@@ -214,38 +220,5 @@ impl Worker {
 
     fn held(&self) -> usize {
         self.slots.values().map(Slot::held).sum()
-    }
-
-    pub(super) fn publish(&mut self, at_once: bool) {
-        let now = Instant::now();
-        if !at_once && self.published.is_some_and(|last| now - last < PUBLISH_EVERY) {
-            return;
-        }
-        self.published = Some(now);
-        let status = Status {
-            pipeline: self.id.clone(),
-            state: self.state(),
-            partitions: self.slots.iter().map(|(at, slot)| slot.status(at)).collect(),
-            totals: self.totals,
-        };
-        self.status.send_replace(status);
-    }
-
-    fn state(&self) -> State {
-        if let Some(who) = &self.standby {
-            return State::Standby(who.clone());
-        }
-        if let Some(failed) = &self.outage {
-            return State::Retrying(failed.clone());
-        }
-        let troubled = self.slots.values().map(Slot::state).find(|s| *s != State::Running);
-        troubled.unwrap_or(if self.slots.is_empty() { State::Starting } else { State::Running })
-    }
-
-    pub(super) fn finish(&mut self, well: bool) {
-        self.publish(true);
-        if well {
-            self.status.send_modify(|status| status.state = State::Done);
-        }
     }
 }
