@@ -47,6 +47,8 @@ pub(crate) async fn open(
     };
     let standing = sink.open(&assignment).await?;
     check(topics, &assignment, standing.entry(), bounds).await?;
+    let ends: Vec<i64> = info.partitions.iter().map(|bounds| bounds.end).collect();
+    sink.reaches(&at.topic, &ends).await?;
     Ok((assignment, standing, bounds))
 }
 

@@ -44,6 +44,12 @@ pub trait Sink: Send {
         from: u64,
         max: usize,
     ) -> Result<Vec<Entry>, SinkError>;
+
+    /// Told after a partition of `topic` was opened: how far its partitions reach, one end each. For sinks that
+    /// show what they have once it is whole.
+    async fn reaches(&mut self, _topic: &str, _ends: &[i64]) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// What a pipeline names as its sink: a table, not yet connected to.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use millstream_engine::{SinkError, Target};
 
 use crate::lake::{DirStore, Format, Lake};
+use crate::search::{Index, SearchTarget, Seed};
 use crate::sql::{Database, SqlTable};
 
 /// The places a configuration names by URL. Opening checks the URLs only; targets connect later.
@@ -11,6 +12,7 @@ use crate::sql::{Database, SqlTable};
 pub struct Stores {
     tables: PathBuf,
     lake: Arc<DirStore>,
+    search: Option<PathBuf>,
 }
 
 impl Stores {
@@ -19,7 +21,13 @@ impl Stores {
     pub fn open(tables: &str, lake: &str, base: &Path) -> Result<Self, SinkError> {
         let tables = directory("stores.tables", tables, "sqlite://", base)?;
         let lake = directory("stores.lake", lake, "file://", base)?;
-        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)) })
+        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)), search: None })
+    }
+
+    /// With search indexes in `search`: `tantivy://directory`, meant from `base` if relative.
+    pub fn with_search(self, search: &str, base: &Path) -> Result<Self, SinkError> {
+        let search = directory("stores.search", search, "tantivy://", base)?;
+        Ok(Self { search: Some(search), ..self })
     }
 
     /// Where the databases' files are.
@@ -45,6 +53,31 @@ impl Stores {
     /// Files of the lake, in one directory per value of the columns `partition_by`.
     pub fn files(&self, table: &str, format: Format, partition_by: &[&str]) -> Arc<dyn Target> {
         Arc::new(Lake::new(self.lake.clone(), table, format, partition_by))
+    }
+
+    /// A search index; a new build of it is filled from `seed` before the topic is read. Refused where no place for
+    /// indexes is configured.
+    pub fn search(
+        &self,
+        index: &Index,
+        seed: Option<Arc<dyn Seed>>,
+    ) -> Result<Arc<dyn Target>, SinkError> {
+        Ok(Arc::new(SearchTarget::new(self.search_directory(index)?, index, seed)))
+    }
+
+    /// Has an index built anew while what is there is served: see [`SearchTarget::rebuild`].
+    pub fn rebuild(&self, index: &Index) -> Result<(), SinkError> {
+        SearchTarget::new(self.search_directory(index)?, index, None).rebuild()
+    }
+
+    fn search_directory(&self, index: &Index) -> Result<&Path, SinkError> {
+        self.search.as_deref().ok_or_else(|| {
+            SinkError::refused(
+                format!("find index {}", index.name),
+                "no place for search indexes is configured",
+                "set stores.search to tantivy://directory",
+            )
+        })
     }
 
     fn database(&self, name: &str) -> Database {

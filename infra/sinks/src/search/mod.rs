@@ -1,11 +1,33 @@
-//! Search indexes: rows that are found by what stands in them.
+//! Search indexes: rows that are found by what stands in them, in tantivy.
+//!
+//! A range's rows, its ledger entry and the position are one commit of tantivy. A new build of an index is filled
+//! beside the one that is served, and takes its place when it has everything.
 //!
 //! # Layout
 //! - [`Index`]: what is searched, as a value. [`Seed`]: what a new index is filled with.
+//! - [`SearchTarget`]: the writing side. `builds` (which one is served), `opening`, `seeding`, `commit`; `session`
+//!   (one writer's transactions), `changes` (a range as one change per key), `positions`, `owner`, `scan`.
 //! - [`Searcher`], [`Query`], [`Found`]: asking.
+//! - `fields`, `rows`: how declared fields and whole rows are kept. `faults`: what errors call for.
 
+mod builds;
+mod changes;
+mod commit;
+mod faults;
+mod fields;
 mod index;
+mod opening;
+mod owner;
+mod positions;
+mod rows;
+mod scan;
 mod searcher;
+mod seeding;
+mod session;
+mod target;
+#[cfg(test)]
+mod tests;
 
 pub use index::{Field, Index, Kind, Seed};
 pub use searcher::{Found, Hit, IndexState, Query, SearchError, Searcher, Sort, Suggestion};
+pub use target::SearchTarget;

@@ -138,7 +138,7 @@ impl Layout {
 }
 
 /// The type without what only concerns the memory: rows of both go into one column.
-pub(super) fn plain(kind: &DataType) -> DataType {
+pub(crate) fn plain(kind: &DataType) -> DataType {
     match kind {
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {

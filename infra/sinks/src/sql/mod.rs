@@ -17,7 +17,7 @@
 mod commit;
 mod database;
 mod faults;
-mod layout;
+pub(crate) mod layout;
 mod merge;
 mod moments;
 mod positions;
@@ -26,7 +26,7 @@ mod statements;
 mod table;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(crate) mod values;
 mod versions;
 
 pub use database::Database;

@@ -106,11 +106,11 @@ impl Stored {
 }
 
 /// A cast that fails rather than to put null in the place of a value.
-pub(super) fn exact(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn exact(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
     cast_with_options(column, kind, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-fn texts(column: &ArrayRef, kind: &DataType) -> Result<StringArray, ArrowError> {
+pub(crate) fn texts(column: &ArrayRef, kind: &DataType) -> Result<StringArray, ArrowError> {
     Ok(match kind {
         DataType::Date32 => {
             let days = exact(column, kind)?;
@@ -201,7 +201,7 @@ impl Gathered {
 }
 
 /// Texts as values of a type: what was stored as TEXT, or a key that was sent as text.
-pub(super) fn from_texts(texts: &StringArray, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn from_texts(texts: &StringArray, kind: &DataType) -> Result<ArrayRef, ArrowError> {
     let wrong = |text: &str| ArrowError::ParseError(format!("{text:?} stands in it, no {kind}"));
     let plain = plain(kind);
     let column: ArrayRef = match &plain {

@@ -1,6 +1,5 @@
 //! The conformance suite, and what is said about lost replies and races.
 
-
 use millstream_engine::conformance::Fixture;
 use millstream_engine::{Keeping, Standing};
 

@@ -1,0 +1,3 @@
+mod suite;
+
+use super::*;

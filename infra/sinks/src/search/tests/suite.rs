@@ -1,0 +1,25 @@
+//! The conformance suite.
+
+use millstream_engine::conformance::{self, Fixture};
+
+use super::*;
+
+/// The suite's rows, searched in every way that text columns can be.
+fn index(name: &str) -> Index {
+    const FIELDS: &[Field] = &[
+        Field { column: "id", kind: Kind::Id, suggest: true },
+        Field { column: "name", kind: Kind::Text { boost: 2.0 }, suggest: true },
+        Field { column: "name", kind: Kind::Facet, suggest: false },
+    ];
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    Index { name, key: conformance::UPSERT_KEY[0], fields: FIELDS }
+}
+
+#[tokio::test]
+async fn passes_the_suite() {
+    conformance::sink(&|case| {
+        let directory = tempfile::tempdir().unwrap();
+        Fixture::new(SearchTarget::new(directory.path(), &index(case), None)).holding(directory)
+    })
+    .await;
+}
