@@ -33,7 +33,10 @@ impl Writer {
 }
 
 fn in_memory() -> csv::Writer<Vec<u8>> {
-    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).flexible(true).from_writer(Vec::new())
+    csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .flexible(true)
+        .from_writer(Vec::new())
 }
 
 /// A text as a cell that no spreadsheet works out: one that begins with `=`, `+`, `-`, `@`, tab or carriage

@@ -100,7 +100,7 @@ pub fn chart(chart: &dyn Chart, png: Option<&str>) -> Markup {
                         }
                     }))
                 }
-                @if let Some(png) = png { a href=(png) download { "Download PNG" span.hidden { " of " (chart.title()) } } }
+                @if let Some(png) = png { a href=(png) download { "Download PNG" span.visually-hidden { " of " (chart.title()) } } }
             }
         }
     }
