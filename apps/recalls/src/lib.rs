@@ -3,13 +3,15 @@
 //! # Layout
 //! - [`pipeline`]: the page: topics, SQL and sinks, in the data's order.
 //! - [`event`]: a record of the feed, and its canonical form.
-//! - [`produce`], [`refresh`]: one round: [`feed`] → [`snapshot`] → [`changes`] → topic.
+//! - [`produce`], [`refresh`], [`turn`]: when a refresh is due, and that there is one at a time.
+//! - [`round`]: what it does: [`feed`] → [`snapshot`] → [`changes`] → topic.
 //! - [`feed_state`]: how the feed is, on a topic of its own for whoever shows it.
 //! - [`search`], [`seed`]: the search index, and what a new one is filled with.
 //! - [`serve`]: the pages.
 //! - [`simulation`], [`stand_in`]: a feed for those without network.
 
-use millstream_app::App;
+use millstream_app::{App, Feed};
+use millstream_config::Settings;
 
 pub mod changes;
 pub mod event;
@@ -18,12 +20,14 @@ pub mod feed_state;
 pub mod pipeline;
 pub mod produce;
 pub mod refresh;
+pub mod round;
 pub mod search;
 pub mod seed;
 pub mod serve;
 pub mod simulation;
 pub mod snapshot;
 pub mod stand_in;
+pub mod turn;
 
 /// The app.
 pub const APP: App = App {
@@ -43,5 +47,17 @@ Examples:
     pipelines: pipeline::pipelines,
     produce: produce::produce,
     serve: Some(serve::serve),
-    feeds: |settings| settings.section("feed.url").into_iter().collect(),
+    feeds,
 };
+
+/// The FDA's server, unless a file stands in its place.
+fn feeds(settings: &Settings) -> Vec<Feed> {
+    let section = settings.section::<feed::FeedSection>("feed").ok();
+    let section = section.filter(|section| !section.is_file());
+    let feed = section.map(|section| {
+        let generates = section.when_unreachable == feed::WhenUnreachable::Generate;
+        let instead = "without it, recalls are made up as long as there are no real ones";
+        Feed { url: section.url, instead: generates.then_some(instead) }
+    });
+    feed.into_iter().collect()
+}

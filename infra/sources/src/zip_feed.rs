@@ -32,6 +32,7 @@ pub struct ZipFeed {
     url: Url,
     limits: Limits,
     tries: u32,
+    tries_unreached: u32,
     stop: CancellationToken,
 }
 
@@ -103,7 +104,7 @@ impl ZipFeed {
     /// A feed at an `http://` or `https://` URL. Nothing is asked before [`ZipFeed::fetch`].
     pub fn new(url: &str, stop: CancellationToken) -> Result<Self, SourceError> {
         let (url, client) = download::client(url)?;
-        Ok(Self { client, url, limits: Limits::default(), tries: 5, stop })
+        Ok(Self { client, url, limits: Limits::default(), tries: 5, tries_unreached: u32::MAX, stop })
     }
 
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -114,6 +115,12 @@ impl ZipFeed {
     /// How often it is tried before it counts as failed: 5 times until set.
     pub fn tries(mut self, tries: u32) -> Self {
         self.tries = tries.max(1);
+        self
+    }
+
+    /// How often, at most, somebody who doesn't answer at all is asked.
+    pub fn tries_unreached(mut self, tries: u32) -> Self {
+        self.tries_unreached = tries.max(1);
         self
     }
 
@@ -145,7 +152,8 @@ impl ZipFeed {
             };
             failed += 1;
             told(Progress::Failed { tries: failed, why: &fault.why });
-            if failed >= self.tries {
+            let most = if fault.unreached { self.tries_unreached } else { u32::MAX };
+            if failed >= self.tries.min(most) {
                 return Err(SourceError::unavailable(format!("{doing} ({failed} tries)"), fault));
             }
             warn!(error = %fault.why, "{doing} failed; trying again ({failed} of {})", self.tries);

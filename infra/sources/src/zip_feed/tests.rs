@@ -292,6 +292,10 @@ async fn nobody_there_is_told_apart() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     assert!(fetch(&url, &Seen::default(), quick()).await.0.unwrap_err().is_unreached());
+    let feed = ZipFeed::new(&url, CancellationToken::new()).unwrap().tries_unreached(1);
+    let mut told = 0;
+    feed.fetch(&Seen::default(), &mut |_| told += 1).await.unwrap_err();
+    assert_eq!(told, 1, "asked once");
     for url in ["feed.zip", "file:///x.zip"] {
         let error = ZipFeed::new(url, CancellationToken::new()).unwrap_err().to_string();
         assert!(error.contains("http://"), "{error}");

@@ -1,0 +1,275 @@
+//! One round: the feed → a snapshot → what it changes → the topic.
+
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use chrono::Utc;
+use millstream_sources::{FeedFile, Meta, Outlet, Pace, Seen, SourceError, ZipFeed};
+use millstream_topic::dead_letter::{self, DeadLetter, Kind};
+use millstream_topic::{Outgoing, Topic, TopicPartition};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::{Changes, Comparison, Live, MADE_UP};
+use crate::event::Recall;
+use crate::feed::{self, WhenUnreachable};
+use crate::feed_state::{Phase, Teller};
+use crate::pipeline::{DEVICES, FEED};
+use crate::refresh::Inner;
+use crate::snapshot::{self, Spool, rewound};
+use crate::stand_in;
+
+/// Who gives up records of the feed that are no recalls.
+const PIPELINE: &str = "recalls.produce";
+/// Records between two tellings.
+const STEP: u64 = 200;
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The feed is what it was.
+    Unchanged,
+    /// The topic agrees with the feed, after so many records.
+    Sent { new: u64, changed: u64, gone: u64 },
+    /// Somebody else refreshed, or goes on doing so.
+    SomebodyElse,
+    /// Stopped, or at its limit, before everything was sent.
+    Stopped,
+}
+
+pub(crate) struct Round<'a> {
+    pub of: &'a Inner,
+    pub teller: &'a Teller,
+    pub stop: &'a CancellationToken,
+}
+
+/// A feed that isn't what was seen before.
+struct Got {
+    file: FeedFile,
+    seen: Seen,
+    source: String,
+    made_up: bool,
+}
+
+/// What came of reading it.
+struct Compared {
+    rows: File,
+    changes: Changes,
+    meta: Meta,
+    passed_over: u64,
+}
+
+impl Round<'_> {
+    pub async fn run(&self) -> Result<Ended> {
+        let devices = self.of.topics.ensure(&DEVICES).await.context("make the recalls' topic")?;
+        let Some(got) = self.get(&devices.id).await? else {
+            self.teller.change(|state| {
+                (state.checked_at, state.refreshed_at) = (Some(Utc::now()), Some(Utc::now()));
+                (state.new, state.changed, state.gone, state.trouble) = (0, 0, 0, None);
+            });
+            return Ok(Ended::Unchanged);
+        };
+        let Got { file, seen, source, made_up } = got;
+        let Compared { rows, changes, meta, passed_over } = self.compare(file, made_up).await?;
+        let kept = rows.try_clone().context("keep the snapshot")?;
+        let path = self.of.snapshots.write(kept, Utc::now()).await?;
+        self.teller.change(|state| {
+            // What is told must hold if this ends half-way.
+            state.made_up |= made_up;
+            state.source = source;
+            (state.etag, state.last_modified, state.devices_id) = (None, None, None);
+        });
+        if !self.send(rows, &changes, made_up).await? {
+            return Ok(Ended::Stopped);
+        }
+        self.of.snapshots.complete(&path, changes.total, self.of.feed.keep_snapshots).await?;
+        let (new, changed, gone) = (changes.new, changes.changed, changes.gone.len() as u64);
+        self.teller.change(|state| {
+            (state.checked_at, state.refreshed_at) = (Some(Utc::now()), Some(Utc::now()));
+            (state.last_updated, state.total) = (meta.last_updated, changes.total);
+            (state.new, state.changed, state.gone) = (new, changed, gone);
+            (state.made_up, state.passed_over, state.trouble) = (made_up, passed_over, None);
+            (state.etag, state.last_modified) = (seen.etag, seen.last_modified);
+            state.devices_id = Some(devices.id);
+        });
+        Ok(Ended::Sent { new, changed, gone })
+    }
+
+    /// `None`: it is what was seen.
+    async fn get(&self, devices_id: &str) -> Result<Option<Got>> {
+        let (feed, state) = (&self.of.feed, self.teller.state());
+        let source = feed.place();
+        let may_make_up = feed.when_unreachable == WhenUnreachable::Generate && !self.of.named;
+        let nothing_real = state.made_up || state.refreshed_at.is_none();
+        let seen = feed::seen(&state, &source, devices_id);
+        let got = feed.get(&seen, may_make_up && nothing_real, self.teller, self.stop).await;
+        match got {
+            Ok(file) => Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: false })),
+            Err(error) if may_make_up && is_unreached(&error) => {
+                if Live::read(self.of.topics.as_ref()).await?.has_real() {
+                    return Err(error.context("real recalls are not replaced by made-up ones"));
+                }
+                self.make_up(&error, devices_id).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// From the stand-in server, on the same way.
+    async fn make_up(&self, why: &anyhow::Error, devices_id: &str) -> Result<Option<Got>> {
+        let source = format!("made up: {} could not be reached", self.of.feed.place());
+        (self.of.notice)(&format!(
+            "recalls: the recalls are MADE UP, as the feed could not be reached ({why:#}); real ones take their place \
+             as soon as it can"
+        ));
+        let server = stand_in::start(&self.of.stand_in).await?;
+        let feed = ZipFeed::new(&server.url, self.stop.clone()).context("use the stand-in server")?;
+        let seen = feed::seen(&self.teller.state(), &source, devices_id);
+        let file = feed::download(&feed, &seen, self.teller).await?;
+        Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: true }))
+    }
+
+    /// Reads the feed to its end, and sends nothing but what is no recall, to the dead letters.
+    async fn compare(&self, file: FeedFile, made_up: bool) -> Result<Compared> {
+        let live = Live::read(self.of.topics.as_ref()).await?;
+        let (mut comparison, mut spool) = (Comparison::new(live, made_up), Spool::new()?);
+        let mut dead = DeadLetters { of: self.of, stop: self.stop, outlet: None, count: 0 };
+        let mut records = file.records(&self.of.feed.limits())?;
+        let mut read = 0;
+        while let Some(record) = records.next().await? {
+            if read % STEP == 0 {
+                self.teller.phase(Phase::Comparing { records: read, of: records.meta().total });
+                if self.stop.is_cancelled() {
+                    bail!("stopped before the feed was read");
+                }
+            }
+            // Only what may be refused is kept for it.
+            let text = (!has_number(&record)).then(|| record.to_string());
+            match Recall::from_feed(record) {
+                Ok(recall) => {
+                    comparison.take(&recall)?;
+                    spool.push(&recall)?;
+                }
+                Err(why) => dead.take(read, why, text.unwrap_or_default()).await?,
+            }
+            read += 1;
+        }
+        let passed_over = dead.finish().await?;
+        let changes = comparison.finish(self.of.feed.max_gone_percent)?;
+        let rows = spool.finish(&changes.superseded)?;
+        let passed_over = passed_over + changes.superseded.len() as u64;
+        Ok(Compared { rows, changes, meta: records.meta().clone(), passed_over })
+    }
+
+    /// `false`: not everything was sent.
+    async fn send(&self, rows: File, changes: &Changes, made_up: bool) -> Result<bool> {
+        let of = changes.count();
+        self.teller.phase(Phase::Sending { records: 0, of });
+        let (teller, sent, done) = (self.teller.clone(), self.of.sent.clone(), Arc::new(AtomicU64::new(0)));
+        let counted = done.clone();
+        let count = move |more| {
+            sent.add(more);
+            let records = counted.fetch_add(more, Ordering::SeqCst) + more;
+            teller.phase(Phase::Sending { records, of });
+        };
+        let (topics, stop) = (self.of.topics.clone(), self.stop.clone());
+        let outlet = Outlet::open(topics, &DEVICES, self.of.pace, stop, count).await;
+        let mut outlet = outlet.context("open the recalls' topic")?.limit(self.of.limit);
+        let ended = send_all(&mut outlet, rows, changes, made_up).await;
+        // Also after an error: what was taken counts.
+        outlet.flush().await.context("send the last changes")?;
+        ended?;
+        Ok(done.load(Ordering::SeqCst) == of)
+    }
+}
+
+async fn send_all(outlet: &mut Outlet, rows: File, changes: &Changes, made_up: bool) -> Result<()> {
+    let headers = if made_up { vec![(MADE_UP.to_owned(), Bytes::from_static(b"true"))] } else { vec![] };
+    for recall in snapshot::read(rewound(rows)?).zip(changes.rows()).filter(|(_, wanted)| *wanted) {
+        let recall = recall.0?;
+        let value = recall.to_json().context("write a recall as JSON")?;
+        let record = Outgoing::keyed(recall.number().to_owned(), value);
+        if outlet.send(Outgoing { headers: headers.clone(), ..record }).await?.is_break() {
+            return Ok(());
+        }
+    }
+    for key in &changes.gone {
+        let tombstone = Outgoing { key: Some(key.clone()), ..Outgoing::default() };
+        if outlet.send(tombstone).await?.is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn is_unreached(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<SourceError>().is_some_and(SourceError::is_unreached))
+}
+
+fn has_number(record: &Value) -> bool {
+    record.get("recall_number").and_then(Value::as_str).is_some_and(|number| !number.trim().is_empty())
+}
+
+/// Records of the feed that are no recalls, on their way to the dead letters of topic `devices`.
+struct DeadLetters<'a> {
+    of: &'a Inner,
+    stop: &'a CancellationToken,
+    outlet: Option<Outlet>,
+    count: u64,
+}
+
+impl DeadLetters<'_> {
+    async fn take(&mut self, place: u64, why: &str, text: String) -> Result<()> {
+        let outlet = match &mut self.outlet {
+            Some(outlet) => outlet,
+            none => {
+                let topic = Topic::named(dead_letter::topic_for(&DEVICES.name)).partitions(1);
+                let (topics, stop) = (self.of.topics.clone(), self.stop.clone());
+                let outlet = Outlet::open(topics, &topic, Pace::Max, stop, |_| {}).await;
+                none.insert(outlet.context("open the topic of the dead letters")?)
+            }
+        };
+        let now = Utc::now().timestamp_millis();
+        let letter = DeadLetter {
+            pipeline: PIPELINE.to_owned(),
+            // It never was in a topic: its place in the feed is where it can be found.
+            at: TopicPartition::new(FEED.name.clone(), 0),
+            offset: place as i64,
+            kind: Kind::Decode,
+            reason: format!("record {place} of the feed is no recall: {why}"),
+            time_ms: now,
+            timestamp_ms: now,
+            key: None,
+            value: Some(text.into()),
+        };
+        // A stop shows in the next record.
+        let _ = outlet.send(letter.to_outgoing()).await.context("send a dead letter")?;
+        self.count += 1;
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<u64> {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.flush().await.context("send the dead letters")?;
+            tracing::warn!("{} records of the feed are no recalls; see the dead letters", self.count);
+        }
+        Ok(self.count)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => f.write_str("the feed is what it was"),
+            Self::Sent { new, changed, gone } => {
+                write!(f, "{new} new, {changed} changed, {gone} gone")
+            }
+            Self::SomebodyElse => f.write_str("somebody else did it"),
+            Self::Stopped => f.write_str("ended before everything was sent; the next one goes on"),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Snapshots: each feed that was taken over, as CSV in the lake.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Seek, SeekFrom};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use millstream_sinks::lake::{DirStore, Put, Store};
+
+use crate::event::{FIELDS, Recall};
+
+const PREFIX: &str = "recalls/snapshots/";
+const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
+const CSV: &str = ".csv";
+/// Beside a snapshot whose changes were all sent; holds the number of its rows.
+const SENT: &str = ".sent";
+
+/// Rows on their way to a snapshot: a temporary file without a name.
+#[derive(Debug)]
+pub struct Spool(csv::Writer<BufWriter<File>>);
+
+impl Spool {
+    pub fn new() -> Result<Self> {
+        let file = tempfile::tempfile().context("open a temporary file for the snapshot")?;
+        let mut writer = csv::Writer::from_writer(BufWriter::with_capacity(1 << 20, file));
+        writer.write_record(FIELDS).context("write the snapshot")?;
+        Ok(Self(writer))
+    }
+
+    pub fn push(&mut self, recall: &Recall) -> Result<()> {
+        self.0.write_record(recall.as_csv()).context("write the snapshot")
+    }
+
+    /// The rows but for those that came again.
+    pub fn finish(self, superseded: &HashSet<u64>) -> Result<File> {
+        let writer = self.0.into_inner().map_err(|error| error.into_error());
+        let written = writer.and_then(|writer| writer.into_inner().map_err(|error| error.into_error()));
+        let file = rewound(written.context("write the snapshot")?)?;
+        if superseded.is_empty() {
+            return Ok(file);
+        }
+        let mut once = Self::new()?;
+        for (row, recall) in (0..).zip(read(file)) {
+            let recall = recall?;
+            if !superseded.contains(&row) {
+                once.push(&recall)?;
+            }
+        }
+        once.finish(&HashSet::new())
+    }
+}
+
+/// The file from its beginning.
+pub fn rewound(mut file: File) -> Result<File> {
+    file.seek(SeekFrom::Start(0)).context("read the snapshot from its beginning")?;
+    Ok(file)
+}
+
+/// The rows of a snapshot.
+pub fn read(file: File) -> impl Iterator<Item = Result<Recall>> + Send {
+    let rows = csv::Reader::from_reader(BufReader::with_capacity(1 << 20, file)).into_records();
+    rows.map(|row| row.map(|row| Recall::from_csv(&row)).context("read the snapshot"))
+}
+
+/// The snapshots of a lake.
+#[derive(Clone, Debug)]
+pub struct Snapshots(Arc<DirStore>);
+
+/// A snapshot that the topic agreed with.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// When it was written: no record made from it is older.
+    pub at: DateTime<Utc>,
+    pub rows: u64,
+    pub file: File,
+}
+
+impl Snapshots {
+    pub fn new(lake: Arc<DirStore>) -> Self {
+        Self(lake)
+    }
+
+    /// Keeps the rows, before anything of them is sent. Returns the snapshot's path.
+    pub async fn write(&self, file: File, at: DateTime<Utc>) -> Result<String> {
+        let path = format!("{PREFIX}{}{CSV}", at.format(TIME));
+        self.0.put_file(&path, rewound(file)?, Put::Overwrite).await.context("keep the snapshot")?;
+        Ok(path)
+    }
+
+    /// Everything in it was sent: from now on an index may be filled from it. All but the newest `keep` go.
+    pub async fn complete(&self, path: &str, rows: u64, keep: usize) -> Result<()> {
+        let rows = Bytes::from(rows.to_string());
+        let marked = self.0.put(&format!("{path}{SENT}"), rows, Put::Overwrite).await;
+        marked.context("mark the snapshot as sent")?;
+        let all = self.paths().await?;
+        let old = all.iter().filter(|path| path.ends_with(CSV)).rev().skip(keep.max(1));
+        for path in old {
+            for path in [format!("{path}{SENT}"), path.clone()] {
+                self.0.remove(&path).await.context("remove an old snapshot")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest one of which everything was sent.
+    pub async fn newest(&self) -> Result<Option<Snapshot>> {
+        let all = self.paths().await?;
+        for path in all.iter().rev().filter_map(|path| path.strip_suffix(SENT)) {
+            let time = path.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(CSV));
+            let at = time.and_then(|time| NaiveDateTime::parse_from_str(time, TIME).ok());
+            let rows = self.0.get(&format!("{path}{SENT}")).await.context("read a snapshot's mark")?;
+            let rows = rows.and_then(|rows| std::str::from_utf8(&rows).ok()?.parse().ok());
+            let file = self.0.open(path).await.context("open the newest snapshot")?;
+            if let (Some(at), Some(rows), Some(file)) = (at, rows, file) {
+                return Ok(Some(Snapshot { at: at.and_utc(), rows, file }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Snapshots and marks, the oldest first.
+    async fn paths(&self) -> Result<Vec<String>> {
+        let listed = self.0.list(PREFIX, None, usize::MAX).await.context("list the snapshots")?;
+        Ok(listed.into_iter().map(|listed| listed.path).collect())
+    }
+}
