@@ -7,7 +7,7 @@
 //! - `settings`: the app's own sections of `health.toml`.
 //! - [`simulation`], [`simulator`]: feeds for those who have none.
 
-use millstream_app::App;
+use millstream_app::{App, Feed};
 
 pub mod event;
 pub mod pipeline;
@@ -35,6 +35,6 @@ Examples:
     serve: None,
     feeds: |settings| {
         let urls = ["feeds.patients_url", "feeds.vehicles_url"].map(|key| settings.section(key));
-        urls.into_iter().flatten().filter(|url: &String| !url.is_empty()).collect()
+        urls.into_iter().flatten().filter(|url: &String| !url.is_empty()).map(Feed::from).collect()
     },
 };

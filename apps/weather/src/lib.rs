@@ -6,7 +6,7 @@
 //! - [`produce`]: polls the API and sends what is new.
 //! - [`stand_in`]: a server that answers like OpenWeather's, for those without a key.
 
-use millstream_app::App;
+use millstream_app::{App, Feed};
 use millstream_config::Settings;
 
 pub mod event;
@@ -35,7 +35,7 @@ Examples:
 };
 
 /// The first city's weather, if there is a key to ask with; without one the stand-in server is polled.
-fn feeds(settings: &Settings) -> Vec<String> {
+fn feeds(settings: &Settings) -> Vec<Feed> {
     let key = produce::key(std::env::var(produce::KEY).unwrap_or_default());
     let Some(key) = key.ok().filter(|key| !key.is_empty()) else { return Vec::new() };
     let base = settings.section::<String>("poll.base_url");
@@ -44,5 +44,5 @@ fn feeds(settings: &Settings) -> Vec<String> {
         let base = base.trim_end_matches('/');
         format!("{base}/data/2.5/weather?id={city}&appid={}", key.expose())
     });
-    url.into_iter().collect()
+    url.map(Feed::from).into_iter().collect()
 }

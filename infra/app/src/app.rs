@@ -1,6 +1,6 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use futures::future::BoxFuture;
@@ -29,8 +29,22 @@ pub struct App {
     pub produce: fn(Produce) -> BoxFuture<'static, Result<()>>,
     /// Its pages for people, if it has any: served until stopped.
     pub serve: Option<fn(Serve) -> BoxFuture<'static, Result<()>>>,
-    /// URLs its producer would ask with these settings; `check` sees whether they answer.
-    pub feeds: fn(&Settings) -> Vec<String>,
+    /// What its producer would ask with these settings; `check` sees whether it answers.
+    pub feeds: fn(&Settings) -> Vec<Feed>,
+}
+
+/// A URL that a producer asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    pub url: String,
+    /// What the producer does where nobody answers ("recalls are made up"); `None`: nothing, so that it has to.
+    pub instead: Option<&'static str>,
+}
+
+impl From<String> for Feed {
+    fn from(url: String) -> Self {
+        Self { url, instead: None }
+    }
 }
 
 /// What a producer is given.
@@ -38,6 +52,8 @@ pub struct App {
 pub struct Produce {
     pub settings: Settings,
     pub topics: Arc<dyn Backend>,
+    /// For producers that keep a copy of what they read.
+    pub stores: Stores,
     pub options: ProduceOptions,
     /// Cancelled on Ctrl-C and SIGTERM: send what is in hand, then return.
     pub stop: CancellationToken,
@@ -100,16 +116,29 @@ impl std::str::FromStr for Rate {
     }
 }
 
-/// A shared count of records sent.
+/// A shared count of records sent, and what is being done meanwhile.
 #[derive(Clone, Debug, Default)]
-pub struct Sent(Arc<AtomicU64>);
+pub struct Sent {
+    records: Arc<AtomicU64>,
+    doing: Arc<Mutex<String>>,
+}
 
 impl Sent {
     pub fn add(&self, records: u64) {
-        self.0.fetch_add(records, Ordering::Relaxed);
+        self.records.fetch_add(records, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Says what is being done, for the producer's line on a terminal ("downloading 3.1 of 40.2 MB").
+    pub fn says(&self, doing: impl Into<String>) {
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing.into();
+    }
+
+    /// What was said last; empty: nothing.
+    pub fn said(&self) -> String {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -8,7 +8,7 @@ use millstream_sources::{masked, probe};
 use millstream_topic::Topic;
 use serde::Serialize;
 
-use crate::{App, Places, Setup};
+use crate::{App, Feed, Places, Setup};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Serialize)]
@@ -50,8 +50,11 @@ async fn look(setup: &Setup) -> Vec<Finding> {
     for topic in setup.app.topics {
         findings.push(finding(&format!("topic {}", topic.name), reach(setup, topic).await));
     }
-    for url in (setup.app.feeds)(&setup.settings) {
-        let answered = probe(&url).await.map_err(anyhow::Error::from);
+    for Feed { url, instead } in (setup.app.feeds)(&setup.settings) {
+        let answered = match (probe(&url).await, instead) {
+            (Err(error), Some(instead)) => Ok(format!("{:#}; {instead}", anyhow::Error::from(error))),
+            (answered, _) => answered.map_err(anyhow::Error::from),
+        };
         findings.push(finding(&format!("feed {}", masked(&url)), answered));
     }
     let lake = setup.stores.lake_store();

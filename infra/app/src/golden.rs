@@ -30,6 +30,11 @@ struct Input {
 pub fn check(app: &App, directory: &Path) -> Result<usize> {
     let settings = Settings::load(app.name, app.defaults, None, [])?;
     let stores = Stores::open("sqlite://tables", "file://lake", directory)?;
+    // Only apps with a search index have the setting.
+    let stores = match settings.section::<String>("stores.search") {
+        Ok(search) => stores.with_search(&search, directory)?,
+        Err(_) => stores,
+    };
     let pipelines = (app.pipelines)(&settings, &stores)?;
     let mut cases = 0;
     for case in std::fs::read_dir(directory).context("list the golden cases")? {

@@ -18,6 +18,7 @@ pub async fn produce(
     let given = Produce {
         settings: setup.settings.clone(),
         topics: setup.topics.clone(),
+        stores: setup.stores.clone(),
         options,
         stop,
         sent: sent.clone(),
@@ -29,7 +30,10 @@ pub async fn produce(
     let ended = loop {
         tokio::select! {
             ended = &mut producing => break ended,
-            _ = tick.tick() => bar.set(sent.get()),
+            _ = tick.tick() => {
+                bar.set(sent.get());
+                bar.say(sent.said());
+            }
         }
     };
     bar.finish(sent.get());

@@ -85,6 +85,13 @@ impl Bar {
         }
     }
 
+    /// What the producer is doing, beside the count.
+    pub fn say(&self, doing: String) {
+        if !doing.is_empty() || self.0.length().is_none() {
+            self.0.set_message(doing);
+        }
+    }
+
     pub fn finish(&self, sent: u64) {
         self.set(sent);
         self.0.finish();
