@@ -36,7 +36,7 @@ fn messages(parts: Parts) -> Vec<Message> {
 fn live(from: &str, parts: Parts) -> Markup {
     html! {
         div data-live=(from) {
-            @for (name, part) in parts { div.stack data-live-event=(name) { (part) } }
+            @for (name, part) in parts { section.stack data-event=(name) { (part) } }
         }
     }
 }

@@ -18,7 +18,7 @@ const STEPS: usize = 120;
 pub(crate) fn page(view: &PipelineView, read: &Reading) -> Response {
     let id = &view.summary.id;
     let main = html! {
-        nav.crumbs aria-label="Breadcrumb" { a href="/" { "Overview" } }
+        nav.crumbs aria-label="Where this is" { ol { li { a href="/" { "Overview" } } } }
         h1 { "Pipeline " (id) }
         (super::live(&format!("/live{}", pipeline_path(id)), parts(view, read)))
     };

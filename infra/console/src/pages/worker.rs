@@ -11,7 +11,7 @@ use crate::view::{Reading, WorkerView};
 pub(crate) fn page(view: &WorkerView, read: &Reading) -> Response {
     let title = format!("{} on {}", view.app, view.host);
     let main = html! {
-        nav.crumbs aria-label="Breadcrumb" { a href="/" { "Overview" } }
+        nav.crumbs aria-label="Where this is" { ol { li { a href="/" { "Overview" } } } }
         h1 { "Worker " (view.app) " on " (view.host) }
         (super::live(&format!("/live{}", worker_path(&view.id)), parts(view, read)))
     };
@@ -38,12 +38,12 @@ fn about(view: &WorkerView) -> Markup {
             @if let Some(bytes) = view.memory_bytes { (figure_of("Memory", &words::bytes(bytes))) }
         }
         dl.facts {
-            dt { "Id" } dd { code { (view.id) } }
-            dt { "Host" } dd { (view.host) }
-            dt { "Process" } dd { (view.pid) }
-            dt { "App" } dd { (view.app) }
-            dt { "Version" } dd { (view.version) }
-            dt { "Started" } dd { time datetime=(iso(view.started_at_ms)) { (words::lasting(view.up_ms)) " ago" } }
+            div { dt { "Id" } dd { code { (view.id) } } }
+            div { dt { "Host" } dd { (view.host) } }
+            div { dt { "Process" } dd { (view.pid) } }
+            div { dt { "App" } dd { (view.app) } }
+            div { dt { "Version" } dd { (view.version) } }
+            div { dt { "Started" } dd { time datetime=(iso(view.started_at_ms)) { (words::lasting(view.up_ms)) " ago" } } }
         }
     }
 }

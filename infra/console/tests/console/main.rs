@@ -1,0 +1,9 @@
+//! Workers that tell through topics, and the console as a browser, a script and Prometheus see it.
+
+#![cfg(test)]
+
+mod group;
+mod look;
+mod pages;
+mod probes;
+mod stage;
