@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use integration_tests::{Browser, Data, Running, http, wait};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const SETTINGS: [(&str, &str); 2] =
@@ -35,9 +36,18 @@ impl Console {
     }
 }
 
-/// A worker as the pages name it.
-fn pid(worker: &Running) -> String {
-    worker.id().to_string()
+/// Waits until the overview names these workers and no other ones.
+#[track_caller]
+fn wait_for_workers(browser: &Browser, workers: &[&Running]) {
+    let mut expected: Vec<_> =
+        workers.iter().map(|worker| format!("users · {}", worker.id())).collect();
+    expected.sort();
+    browser.wait_until("the overview names the workers", || {
+        let mut named = browser.texts(".workers a");
+        named.sort();
+        if named == expected { Ok(()) } else { Err(format!("{named:?} and not {expected:?}")) }
+    });
+    browser.wait_for_text(".stats dd", |text| text == workers.len().to_string());
 }
 
 #[test]
@@ -45,20 +55,29 @@ fn workers_are_seen_joining_and_leaving() {
     let console = Console::new();
     let browser = Browser::new();
     browser.goto(&console.url("/"));
-    browser.wait_for_text("main", |text| text.contains(&pid(&console.worker)));
+    wait_for_workers(&browser, &[&console.worker]);
     browser.script("window.marked = true", Vec::new());
 
     let second = console.data.start("users", &["process"]);
-    browser.wait_for_text("main", |text| text.contains(&pid(&second)));
-    let leaving = pid(&second);
-    second.signal(nix::sys::signal::Signal::SIGTERM);
+    wait_for_workers(&browser, &[&console.worker, &second]);
+    second.signal(Signal::SIGTERM);
     second.ends_within(wait::LONG).succeeds();
-    browser.wait_for_text("main", |text| !text.contains(&leaving) || text.contains("left"));
-    assert_eq!(
-        browser.script("return window.marked ?? null", Vec::new()),
-        Value::Bool(true),
-        "loaded anew"
-    );
+    wait_for_workers(&browser, &[&console.worker]);
+
+    let marked = browser.script("return window.marked ?? null", Vec::new());
+    assert_eq!(marked, Value::Bool(true), "loaded anew");
+    assert_eq!(browser.logged(), Vec::<String>::new());
+}
+
+#[test]
+fn positions_move_while_the_page_is_open() {
+    let console = Console::new();
+    let browser = Browser::new();
+    browser.goto(&console.url("/pipelines/users.details"));
+    browser.wait_for_text(".stats", |text| text.contains("2,000"));
+    console.data.run("users", &["produce", "--once", "--rate", "max"]).succeeds();
+    browser.wait_for_text(".stats", |text| text.contains("4,000"));
+    browser.wait_for_text(".timeline", |text| text.contains("assigned"));
     assert_eq!(browser.logged(), Vec::<String>::new());
 }
 

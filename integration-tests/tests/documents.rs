@@ -86,6 +86,8 @@ fn shell(data: &Data, command: &str) -> Running {
     shell.current_dir(data.root()).arg("-c").arg(format!("exec {command}"));
     shell.env("PATH", format!("{}:{path}", binaries::directory().display()));
     shell.env_remove("MILLSTREAM_DATA").env_remove("OPENWEATHER_API_KEY").env("NO_COLOR", "1");
+    // The port that the documents speak of may be somebody else's here.
+    shell.env("RECALLS_SERVE__LISTEN", "127.0.0.1:0");
     Running::start(shell)
 }
 
