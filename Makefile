@@ -12,10 +12,10 @@ help: ## List the targets
 	@echo "make TARGET [ARGS=\"...\"]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
-demo: ## Run the four apps end to end and show their results (ARGS="--exit --json")
+demo: ## Run the five apps end to end, show their results and their pages (ARGS="--exit --json")
 	@scripts/setup
 	@test -x $(BINARIES)/millstream || echo "The first build takes some minutes; the next ones take seconds."
-	@cargo build --locked -p millstream-cli -p wordcount -p users -p health -p weather
+	@cargo build --locked -p millstream-cli -p wordcount -p users -p health -p weather -p recalls
 	@cargo run -q --locked -p millstream-cli -- demo $(ARGS)
 
 test: ## Check everything: format, lints, links, all tests; ends with "N passed, N failed"

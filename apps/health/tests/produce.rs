@@ -26,6 +26,8 @@ fn task(topics: &Memory, options: ProduceOptions, environment: &[(&str, &str)]) 
     Produce {
         settings: Settings::load("health", APP.defaults, None, environment).expect("settings"),
         topics: Arc::new(topics.clone()),
+        // Of no use to this producer.
+        stores: millstream_sinks::Stores::open("sqlite://t", "file://l", "".as_ref()).unwrap(),
         options,
         stop: CancellationToken::new(),
         sent: Sent::default(),
@@ -178,16 +180,4 @@ async fn a_stop_ends_it_and_what_was_taken_is_sent() {
     let all = sent(&topics, "patient_data").await.len()
         + sent(&topics, "emergency_vehicle_data").await.len();
     assert_eq!(all as u64, count.get());
-}
-
-/// A measure, run by hand: `cargo test -p health --test produce -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measure of speed, which depends on the machine"]
-async fn events_per_second() {
-    let topics = Memory::new();
-    let start = std::time::Instant::now();
-    (APP.produce)(task(&topics, ProduceOptions { limit: Some(50_000), ..fast() }, &[]))
-        .await
-        .expect("produced");
-    println!("{:.0} events/s through HTTP", 50_000.0 / start.elapsed().as_secs_f64());
 }

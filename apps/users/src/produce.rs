@@ -54,6 +54,8 @@ mod tests {
         Produce {
             settings,
             topics: Arc::new(Memory::new()),
+            // Of no use to this producer.
+            stores: millstream_sinks::Stores::open("sqlite://t", "file://l", "".as_ref()).unwrap(),
             options: ProduceOptions { rate: Some(Rate::Max), ..options },
             stop: CancellationToken::new(),
             sent: Sent::default(),

@@ -33,6 +33,8 @@ fn task(topics: &Memory, options: ProduceOptions) -> Produce {
         settings: Settings::load("weather", weather::APP.defaults, None, environment)
             .expect("settings"),
         topics: Arc::new(topics.clone()),
+        // Of no use to this producer.
+        stores: millstream_sinks::Stores::open("sqlite://t", "file://l", "".as_ref()).unwrap(),
         options,
         stop: CancellationToken::new(),
         sent: Sent::default(),

@@ -52,7 +52,9 @@ async fn look(setup: &Setup) -> Vec<Finding> {
     }
     for Feed { url, instead } in (setup.app.feeds)(&setup.settings) {
         let answered = match (probe(&url).await, instead) {
-            (Err(error), Some(instead)) => Ok(format!("{:#}; {instead}", anyhow::Error::from(error))),
+            (Err(error), Some(instead)) => {
+                Ok(format!("{:#}; {instead}", anyhow::Error::from(error)))
+            }
             (answered, _) => answered.map_err(anyhow::Error::from),
         };
         findings.push(finding(&format!("feed {}", masked(&url)), answered));

@@ -4,6 +4,7 @@
 //! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
 //! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
 //! - [`produce`], [`process`], [`serve`], [`check`], [`plan`]: the verbs.
+//! - [`console`]: lets the workers know of each other, and shows them on a page.
 //! - [`progress`]: what a person sees while work goes on.
 //! - [`golden`]: runs an app's golden cases.
 
@@ -12,6 +13,7 @@
 mod app;
 pub mod check;
 mod command;
+pub mod console;
 pub mod golden;
 mod outlet;
 pub mod plan;
@@ -21,7 +23,7 @@ pub mod progress;
 pub mod serve;
 mod setup;
 
-pub use app::{App, Produce, ProduceOptions, Rate, Sent, Serve};
+pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve};
 pub use command::main;
 pub use outlet::sql;
 pub use setup::{Places, Setup, hint};

@@ -31,11 +31,7 @@ fn topic_line(topic: &Topic) -> String {
 
 fn pipeline_lines(pipeline: &Pipeline) -> String {
     let about = pipeline.target.about();
-    let how = match &about.keeping {
-        Keeping::Append => "appended".to_owned(),
-        Keeping::Upsert { key } => format!("one row per {}", key.join(", ")),
-        Keeping::Count { key, count } => format!("{count} added up per {}", key.join(", ")),
-    };
+    let how = keeping(&about.keeping);
     let decode = first_words(&pipeline.decoder.id(), 2);
     let transform = pipeline.transform.id();
     let transform = transform.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -58,6 +54,14 @@ fn pipeline_lines(pipeline: &Pipeline) -> String {
     )
 }
 
-fn first_words(text: &str, count: usize) -> String {
+pub(crate) fn keeping(keeping: &Keeping) -> String {
+    match keeping {
+        Keeping::Append => "appended".to_owned(),
+        Keeping::Upsert { key } => format!("one row per {}", key.join(", ")),
+        Keeping::Count { key, count } => format!("{count} added up per {}", key.join(", ")),
+    }
+}
+
+pub(crate) fn first_words(text: &str, count: usize) -> String {
     text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
 }

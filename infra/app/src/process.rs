@@ -4,8 +4,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::Setup;
 use crate::progress::Bars;
+use crate::{Setup, console};
 
 /// A pipeline at work.
 pub struct Running {
@@ -19,8 +19,12 @@ pub async fn process(setup: &Setup, until_caught_up: bool, stop: CancellationTok
     let mut work = JoinSet::new();
     let running = start(setup, until_caught_up, &stop, &mut work);
     let watching: Vec<_> =
-        running.into_iter().map(|running| tokio::spawn(bars.follow(running.status))).collect();
+        running.iter().map(|running| tokio::spawn(bars.follow(running.status.clone()))).collect();
+    let ended_all = CancellationToken::new();
+    let console = console::start(setup, running, until_caught_up, &bars, &ended_all)?;
     let ended = join(work, &stop, until_caught_up).await;
+    ended_all.cancel();
+    console.await;
     for watcher in watching {
         // A watcher ends with its pipeline; it has nothing to tell but what was shown.
         let _ = watcher.await;

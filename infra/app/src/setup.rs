@@ -9,7 +9,7 @@ use millstream_sinks::Stores;
 use millstream_topic::Backend;
 use serde::Deserialize;
 
-use crate::App;
+use crate::{App, console};
 
 /// Where an app finds its settings and keeps its data.
 #[derive(Clone, Debug, clap::Args)]
@@ -87,6 +87,7 @@ impl Setup {
         let places: StoresSection = settings.section("stores")?;
         let worker: WorkerSection = settings.section("worker")?;
         let roll = roll(&settings)?;
+        console::address(&settings)?;
         let stores = Stores::open(&places.tables, &places.lake, data)?;
         let stores = match places.search.as_str() {
             "" => stores,

@@ -6,7 +6,7 @@ use millstream_app::{App, Places, Setup};
 use millstream_engine::Pipeline;
 
 /// Every app, in the order in which they are shown.
-pub const APPS: [App; 4] = [wordcount::APP, users::APP, health::APP, weather::APP];
+pub const APPS: [App; 5] = [wordcount::APP, users::APP, health::APP, weather::APP, recalls::APP];
 
 /// Where data and settings are.
 #[derive(Clone, Debug, clap::Args)]

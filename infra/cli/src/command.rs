@@ -9,7 +9,7 @@ use crate::{demo, dlq, position, query, verify};
 
 const EXAMPLES: &str = "\
 Examples:
-  millstream demo                                             four apps at work, and what came of it
+  millstream demo                                             five apps at work, and what came of it
   millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'
   millstream query --format csv 'SELECT * FROM weather'
   millstream verify                                           is every sink exact?

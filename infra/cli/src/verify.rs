@@ -44,7 +44,9 @@ pub async fn reports(setups: &[Setup], only: &[String]) -> Result<Vec<Report>> {
             let wanted = only.is_empty() || only.contains(&id);
             let world = setup.world();
             if wanted && is_there(pipeline, &world).await? {
-                reports.push(compare(pipeline, &world).await.unwrap_or_else(|error| unread(pipeline, error)));
+                reports.push(
+                    compare(pipeline, &world).await.unwrap_or_else(|error| unread(pipeline, error)),
+                );
             }
         }
     }

@@ -1,22 +1,28 @@
-//! All apps' producers and workers in one process, then everything that was said to be promised is looked at.
+//! All apps' producers and workers in one process; everything that was said to be promised is looked at; then the
+//! apps go on at a gentle pace behind their pages.
 
+mod pages;
 mod parts;
+mod stay;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use millstream_app::process::Running;
 use millstream_app::progress::Bars;
-use millstream_app::{Produce, ProduceOptions, Rate, Sent, Setup, process};
+use millstream_app::{Produce, ProduceOptions, Sent, Setup, console, process};
 use millstream_engine::verify::Report;
-use millstream_topic::Outgoing;
-use tokio::task::JoinSet;
+use millstream_topic::{Cleanup, Outgoing};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::apps::Where;
 use crate::show::say;
 use crate::verify;
+use pages::Pages;
 use parts::Part;
 
 /// What no decoder takes.
@@ -24,13 +30,13 @@ const BROKEN: &[u8] = b"this record is broken on purpose";
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// End after the summary (until there is a page to look at, the demo always does)
+    /// End after the summary, and show no pages
     #[arg(long)]
     exit: bool,
     /// Print one JSON object as the last line in place of the tables
     #[arg(long)]
     json: bool,
-    /// Go on producing until Ctrl-C in place of a bounded run
+    /// Go on producing as fast as it goes until Ctrl-C, then show the summary
     #[arg(long)]
     endless: bool,
 }
@@ -46,18 +52,25 @@ pub async fn demo(place: &Where, options: &Options) -> Result<bool> {
         parts.len(),
         place.data.display()
     ));
+    let pages = if options.exit { None } else { Some(Pages::start(&parts, &bars).await?) };
     produce_and_process(&parts, options, &stop, &bars).await?;
-    let setups: Vec<Setup> = parts.into_iter().map(|part| part.setup).collect();
     // Ctrl-C ends the producing, not the promise: what is in the topics is brought to its sinks.
-    for setup in &setups {
-        catch_up(setup).await.with_context(|| format!("finish {}", setup.app.name))?;
+    for part in &parts {
+        catch_up(&part.setup).await.with_context(|| format!("finish {}", part.setup.app.name))?;
     }
+    let setups: Vec<Setup> = parts.iter().map(|part| part.setup.clone()).collect();
     let reports = verify::reports(&setups, &[]).await?;
     let seen = summary::Seen { setups: &setups, reports: &reports, took: started.elapsed() };
     if options.json {
         say!("{}", seen.as_json().await?);
     } else {
         seen.print().await?;
+    }
+    if let Some(pages) = pages {
+        if !options.endless {
+            stay::until_stopped(&parts, &pages, &stop).await?;
+        }
+        pages.close().await?;
     }
     Ok(reports.iter().all(Report::is_exact))
 }
@@ -72,9 +85,11 @@ async fn produce_and_process(
     let mut work = JoinSet::new();
     let mut watching = JoinSet::new();
     let mut producing = JoinSet::new();
+    let mut at_work = Vec::new();
     for part in parts {
         let sent = Sent::default();
-        let limit = (!options.endless).then_some(part.records);
+        let asked = part.asked(options.endless);
+        let limit = asked.limit;
         watching.spawn(follow(
             bars.clone(),
             part.setup.app.name,
@@ -82,11 +97,14 @@ async fn produce_and_process(
             sent.clone(),
             produced.clone(),
         ));
-        producing.spawn(produce(part.setup.clone(), limit, sent, stop.clone()));
-        for running in process::start(&part.setup, false, &produced, &mut work) {
-            watching.spawn(bars.follow(running.status));
+        producing.spawn(produce(part.setup.clone(), asked, sent, stop.clone()));
+        let running = process::start(&part.setup, false, &produced, &mut work);
+        for pipeline in &running {
+            watching.spawn(bars.follow(pipeline.status.clone()));
         }
+        at_work.extend(running);
     }
+    let telling = report(parts, at_work, &produced);
     let mut ended = Ok(());
     while let Some(one) = producing.join_next().await {
         ended = ended.and(one.context("run a producer").flatten());
@@ -94,26 +112,39 @@ async fn produce_and_process(
     produced.cancel();
     process::join(work, &produced, true).await?;
     while watching.join_next().await.is_some() {}
+    // It has nothing to tell but what was told.
+    let _ = telling.await;
     ended
+}
+
+/// Lets the console know what this process works on.
+fn report(parts: &[Part], at_work: Vec<Running>, stop: &CancellationToken) -> JoinHandle<()> {
+    let topics = parts[0].setup.topics.clone();
+    console::report("demo", topics, at_work, stop.clone())
 }
 
 async fn produce(
     setup: Setup,
-    limit: Option<u64>,
+    options: ProduceOptions,
     sent: Sent,
     stop: CancellationToken,
 ) -> Result<()> {
     let given = Produce {
         settings: setup.settings.clone(),
         topics: setup.topics.clone(),
-        options: ProduceOptions { rate: Some(Rate::Max), limit, ..ProduceOptions::default() },
+        stores: setup.stores.clone(),
+        options,
         stop,
         sent,
-        notice: |_| {},
+        notice: |line| Bars::new().println(line),
     };
     (setup.app.produce)(given).await.with_context(|| format!("produce {}", setup.app.name))?;
-    for topic in setup.app.topics {
-        let broken = Outgoing { value: Some(BROKEN.into()), ..Outgoing::default() };
+    let topics: BTreeMap<_, _> =
+        setup.pipelines.iter().map(|pipeline| (&pipeline.topic.name, &pipeline.topic)).collect();
+    for topic in topics.into_values() {
+        // A compacted topic takes no record without a key.
+        let key = (topic.cleanup == Cleanup::Compact).then(|| BROKEN.into());
+        let broken = Outgoing { key, value: Some(BROKEN.into()), ..Outgoing::default() };
         let doing = || format!("send one broken record to {}", topic.name);
         setup.topics.ensure(topic).await.with_context(doing)?;
         setup.topics.append(&topic.name, vec![broken]).await.with_context(doing)?;

@@ -1,5 +1,5 @@
 use anyhow::{Context, Result};
-use millstream_app::Setup;
+use millstream_app::{ProduceOptions, Rate, Setup};
 use millstream_config::Origin;
 
 use crate::apps::{APPS, Where};
@@ -7,8 +7,6 @@ use crate::apps::{APPS, Where};
 /// An app in the demo.
 pub struct Part {
     pub setup: Setup,
-    /// How many records its producer sends.
-    pub records: u64,
 }
 
 /// Ranges roll each second, so that a short run shows them; unless the user said otherwise.
@@ -21,16 +19,45 @@ pub fn open(place: &Where) -> Result<Vec<Part>> {
                 settings.set("roll.every_s", 1).context("set roll.every_s")?;
             }
             let setup = Setup::with_settings(app, settings, &place.data)?;
-            Ok(Part { setup, records: records(app.name) })
+            Ok(Part { setup })
         })
         .collect()
 }
 
-/// More than 100,000 in all, most of them where they cost least.
-fn records(app: &str) -> u64 {
-    match app {
-        "wordcount" => 60_000,
-        "users" | "health" => 21_000,
-        _ => 3_000,
+impl Part {
+    /// What its producer is asked for in the demo's main part.
+    pub fn asked(&self, endless: bool) -> ProduceOptions {
+        match self.records() {
+            Some(_) if endless => fast(None),
+            Some(records) => fast(Some(records)),
+            None => ProduceOptions { once: !endless, ..ProduceOptions::default() },
+        }
     }
+
+    /// What its producer is asked for while somebody looks at the pages: enough to see them move. `None`: its
+    /// pages produce by themselves.
+    pub fn gently(&self) -> Option<ProduceOptions> {
+        let rate = match self.setup.app.name {
+            "wordcount" => Some(Rate::PerSecond(20.0)),
+            "users" => Some(Rate::PerSecond(5.0)),
+            "health" => Some(Rate::PerSecond(10.0)),
+            _ => None,
+        };
+        let serves = self.setup.app.serve.is_some();
+        (!serves).then(|| ProduceOptions { rate, ..ProduceOptions::default() })
+    }
+
+    /// More than 100,000 in all, most of them where they cost least. `None`: what its feed has.
+    fn records(&self) -> Option<u64> {
+        match self.setup.app.name {
+            "wordcount" => Some(60_000),
+            "users" | "health" => Some(21_000),
+            "weather" => Some(3_000),
+            _ => None,
+        }
+    }
+}
+
+fn fast(limit: Option<u64>) -> ProduceOptions {
+    ProduceOptions { rate: Some(Rate::Max), limit, ..ProduceOptions::default() }
 }

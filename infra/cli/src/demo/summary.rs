@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches_with_schema;
 use millstream_app::Setup;
 use millstream_engine::verify::Report;
@@ -39,6 +40,10 @@ impl Seen<'_> {
 
     async fn sample(&self, setup: &Setup, pipeline: &Pipeline) -> Result<String> {
         let about = pipeline.target.about();
+        if about.place.starts_with("tantivy://") {
+            let count = counted(pipeline).await?;
+            return Ok(format!("{}: {count} rows in {}, to be searched", about.table, about.place));
+        }
         let columns = pipeline.schema();
         let shown: Vec<_> =
             columns.fields().iter().take(6).map(|field| format!("\"{}\"", field.name())).collect();
@@ -111,4 +116,15 @@ impl Seen<'_> {
             "pipelines": self.reports,
         }))
     }
+}
+
+/// Rows of a target that SQL doesn't reach.
+async fn counted(pipeline: &Pipeline) -> Result<usize> {
+    let mut count = 0;
+    let mut visit = |rows: RecordBatch| {
+        count += rows.num_rows();
+        Ok(())
+    };
+    pipeline.target.scan(&pipeline.id(), &mut visit).await?;
+    Ok(count)
 }
