@@ -4,7 +4,7 @@ use std::sync::Arc;
 use millstream_engine::{SinkError, Target};
 
 use crate::lake::{DirStore, Format, Lake};
-use crate::search::{Index, SearchTarget, Seed};
+use crate::search::{Index, SearchReader, SearchTarget, Searcher, Seed};
 use crate::sql::{Database, SqlTable};
 
 /// The places a configuration names by URL. Opening checks the URLs only; targets connect later.
@@ -63,6 +63,11 @@ impl Stores {
         seed: Option<Arc<dyn Seed>>,
     ) -> Result<Arc<dyn Target>, SinkError> {
         Ok(Arc::new(SearchTarget::new(self.search_directory(index)?, index, seed)))
+    }
+
+    /// The reading side of a search index.
+    pub fn searcher(&self, index: &Index) -> Result<Arc<dyn Searcher>, SinkError> {
+        Ok(Arc::new(SearchReader::new(self.search_directory(index)?, index)))
     }
 
     /// Has an index built anew while what is there is served: see [`SearchTarget::rebuild`].

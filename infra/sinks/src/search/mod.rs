@@ -7,27 +7,35 @@
 //! - [`Index`]: what is searched, as a value. [`Seed`]: what a new index is filled with.
 //! - [`SearchTarget`]: the writing side. `builds` (which one is served), `opening`, `seeding`, `commit`; `session`
 //!   (one writer's transactions), `changes` (a range as one change per key), `positions`, `owner`, `scan`.
-//! - [`Searcher`], [`Query`], [`Found`]: asking.
+//! - [`Searcher`], [`Query`], [`Found`]: asking. [`SearchReader`] follows an index and answers from a `snapshot` of it:
+//!   `asked` (what was typed, as words), `matching` (what that means to tantivy), `counting` (facets), `suggestions`.
 //! - `fields`, `rows`: how declared fields and whole rows are kept. `faults`: what errors call for.
 
+mod asked;
 mod builds;
 mod changes;
 mod commit;
+mod counting;
 mod faults;
 mod fields;
 mod index;
+mod matching;
 mod opening;
 mod owner;
 mod positions;
+mod reader;
 mod rows;
 mod scan;
 mod searcher;
 mod seeding;
 mod session;
+mod snapshot;
+mod suggestions;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use index::{Field, Index, Kind, Seed};
+pub use reader::SearchReader;
 pub use searcher::{Found, Hit, IndexState, Query, SearchError, Searcher, Sort, Suggestion};
 pub use target::SearchTarget;

@@ -23,7 +23,7 @@ pub(super) struct Locked {
     pub target: Named,
     /// The build is to be filled from its seed first.
     pub needs_seed: bool,
-    pub lock: Lock,
+    pub _lock: Lock,
 }
 
 /// Checks the owner, makes the first build where there is none, and tells which build is written to.
@@ -96,7 +96,7 @@ pub(super) fn open(
     let (entry, needs_seed) = look(&target)?;
     Ok(match entry {
         Some(entry) if !needs_seed => Opened::At(target.id, entry),
-        _ => Opened::New(Locked { target, needs_seed, lock }),
+        _ => Opened::New(Locked { target, needs_seed, _lock: lock }),
     })
 }
 
