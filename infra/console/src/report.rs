@@ -75,10 +75,12 @@ impl Reporter {
         tokio::pin!(ended);
         let mut over: Option<Instant> = None;
         while !over.is_some_and(|since| self.is_over(since)) {
+            let statuses: Vec<_> = self.pipelines.iter().map(|one| one.status.clone()).collect();
+            // A look that takes long is dropped when the end comes: nobody waits for it any more.
             tokio::select! {
                 at = &mut ended, if over.is_none() => over = Some(at),
-                _ = ticks.tick() => self.look(&mut sampled).await,
-                () = closed(&self.pipelines), if over.is_some() => {}
+                () = async { ticks.tick().await; self.look(&mut sampled).await } => {}
+                () = closed(statuses), if over.is_some() => {}
             }
         }
         self.take_back().await;
@@ -190,9 +192,8 @@ impl Subject {
 }
 
 /// Waits until every pipeline has ended.
-async fn closed(pipelines: &[Subject]) {
-    for one in pipelines {
-        let mut status = one.status.clone();
+async fn closed(statuses: Vec<watch::Receiver<Status>>) {
+    for mut status in statuses {
         while status.changed().await.is_ok() {}
     }
 }

@@ -53,6 +53,8 @@ fn about(view: &PipelineView) -> Markup {
             (figure_of("Rows", &words::count(one.rows)))
             (figure_of("Dead letters", &words::count(one.dead_letters)))
             (figure_of("Retries", &words::count(one.retries)))
+            (figure_of("Memory held", &words::bytes(one.held_bytes as u64)))
+            (figure_of("Memory, at most", &words::bytes(one.memory_bytes as u64)))
         }
     }
 }

@@ -74,6 +74,7 @@ fn partition(at: &PartitionView, row: usize, middle: f64) -> Markup {
     html! {
         g class={ "part " (tone(at)) } {
             rect.box x=(COLUMNS[0]) y=(top) width=(BOX_WIDE) height="42" rx="6" {}
+            rect.track x=(COLUMNS[0] + 8.0) y=(top + 34.0) width=(BOX_WIDE - 16.0) height="3" rx="1.5" {}
             rect.done x=(COLUMNS[0] + 8.0) y=(top + 34.0) width=(format!("{:.1}", share * (BOX_WIDE - 16.0))) height="3" rx="1.5" {}
             text.name x=(COLUMNS[0] + 8.0) y=(top + 17.0) { (short(&format!("{}-{}", at.topic, at.partition), 14)) }
             text.num x=(COLUMNS[0] + BOX_WIDE - 8.0) y=(top + 17.0) text-anchor="end" { (per_second(at.events_per_s)) }

@@ -35,6 +35,10 @@ pub(crate) struct Summary {
     pub(crate) batches: u64,
     pub(crate) batch_last_ms: Option<u64>,
     pub(crate) batch_mean_ms: Option<u64>,
+    /// Records and rows in memory.
+    pub(crate) held_bytes: usize,
+    /// How many there may be before reading pauses, over all workers.
+    pub(crate) memory_bytes: usize,
     /// The last quarter of an hour.
     pub(crate) recent: Vec<Point>,
 }
@@ -98,6 +102,7 @@ impl Summary {
             shares.iter().map(|share| of(&share.told.status.totals)).fold(0, u64::saturating_add)
         };
         let batches = batches(shares);
+        let memory = shares.iter().filter(|share| !share.silent).map(|share| share.told.status.memory);
         Self {
             id: id.to_owned(),
             plan: newest(shares).map(|share| share.told.plan.clone()).unwrap_or_default(),
@@ -116,6 +121,8 @@ impl Summary {
             batches: batches.count,
             batch_last_ms: (batches.count > 0).then_some(batches.last_ms),
             batch_mean_ms: batches.mean_ms(),
+            held_bytes: partitions.iter().map(|at| at.held_bytes).fold(0, usize::saturating_add),
+            memory_bytes: memory.fold(0, usize::saturating_add),
             recent: book.history.of(id, GLANCE),
         }
     }

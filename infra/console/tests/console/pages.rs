@@ -1,4 +1,3 @@
-use futures::StreamExt;
 use millstream_console::PipelinePlan;
 use millstream_engine::State;
 use serde_json::Value;
@@ -93,12 +92,12 @@ async fn pages_are_kept_current() {
     let telling = Telling::start(&topics, worker("a-1", "ant"), plan(), working(&[(0, 100, 150)]));
     let site = Site::start(&topics, None).await;
     site.overview("it", |now| now["totals"]["lag"] == 50).await;
-    let mut live = site.stream("/live/pipelines/weather.table").await.bytes_stream();
+    let mut live = site.stream("/live/pipelines/weather.table").await;
     let mut text = String::new();
     let mut wait_for = async |words: &str| {
         within(words, async {
             while !text.contains(words) {
-                let piece = live.next().await.expect("the stream goes on").expect("read");
+                let piece = live.chunk().await.expect("read").expect("the stream goes on");
                 text.push_str(&String::from_utf8_lossy(&piece));
             }
         })

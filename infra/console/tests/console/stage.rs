@@ -7,7 +7,7 @@ use std::time::Duration;
 use millstream_console::{PipelinePlan, Worker, report, serve};
 use millstream_engine::{Batches, Counts, Happening, PartitionStatus, State, Status, Totals, What};
 use millstream_topic::memory::Memory;
-use millstream_topic::{Backend, Outgoing, Topic, Topics};
+use millstream_topic::{Backend, Outgoing, Topic};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
