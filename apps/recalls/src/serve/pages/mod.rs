@@ -1,0 +1,14 @@
+//! The pages, one file each, and the pieces they share.
+
+mod guide;
+mod home;
+mod pieces;
+mod recall;
+mod results;
+mod states;
+
+pub use guide::guide;
+pub use home::{Figures, home};
+pub use recall::recall;
+pub use results::search;
+pub use states::{feed_state, news};
