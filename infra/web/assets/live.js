@@ -40,19 +40,17 @@ function follow(root) {
   if (root.dataset.event) parts.push(root);
   let source = null, again = 0, wait = 1000;
 
-  function close() {
+  const close = () => {
     clearTimeout(again);
     source?.close();
     source = null;
-  }
-
-  function open() {
+  };
+  const open = () => {
     if (source || document.hidden) return;
     clearTimeout(again);
     source = new EventSource(root.dataset.live);
     source.onopen = () => {
-      wait = 1000;
-      root.dataset.connected = "yes";
+      [wait, root.dataset.connected] = [1000, "yes"];
       tell("", false);
     };
     source.onerror = () => {
@@ -69,8 +67,7 @@ function follow(root) {
         parts.filter((part) => part.dataset.event === name).forEach((part) => replace(part, data));
       });
     }
-  }
-
+  };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", open);
@@ -84,15 +81,13 @@ function refresh(root, at) {
     if (document.hidden || root.dataset.connected === "yes") return;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelectorAll("[data-refresh]")[at];
-      if (fresh) replace(root, fresh.innerHTML);
+      if (answer.ok && fresh) replace(root, fresh.innerHTML);
+      tell("", false);
     } catch {
       tell("Not live just now: trying again …", true);
-      return;
     }
-    tell("", false);
   }, seconds * 1000);
 }
 
@@ -110,8 +105,8 @@ function suggest(input, number) {
   count.setAttribute("role", "status");
   input.parentNode.classList.add("combobox");
   input.parentNode.append(list, count);
-  const roles = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": id };
-  for (const [name, value] of Object.entries({ ...roles, autocomplete: "off" })) input.setAttribute(name, value);
+  const set = { role: "combobox", autocomplete: "off", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": id };
+  for (const [name, value] of Object.entries(set)) input.setAttribute(name, value);
 
   function close() {
     clearTimeout(timer);
@@ -123,7 +118,6 @@ function suggest(input, number) {
     mark(-1);
     input.setAttribute("aria-expanded", "false");
   }
-
   function mark(at) {
     active = at;
     [...list.children].forEach((option, of) => option.setAttribute("aria-selected", String(of === at)));
@@ -132,10 +126,7 @@ function suggest(input, number) {
     list.children[at].scrollIntoView({ block: "nearest" });
   }
 
-  function piece(name, text) {
-    return Object.assign(document.createElement("span"), { className: name, textContent: text });
-  }
-
+  const piece = (className, textContent) => Object.assign(document.createElement("span"), { className, textContent });
   function option(suggestion, at) {
     const item = Object.assign(document.createElement("li"), { id: `${id}-${at}` });
     item.setAttribute("role", "option");
@@ -147,7 +138,6 @@ function suggest(input, number) {
     item.addEventListener("click", () => location.assign(suggestion.url));
     return item;
   }
-
   async function ask() {
     const typed = input.value.trim();
     if (!typed) return close();
@@ -196,7 +186,7 @@ function suggest(input, number) {
   input.addEventListener("keydown", pressed);
 }
 
-/* (4) Copying. */
+/* (4) */
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;

@@ -208,9 +208,10 @@ fn charts() -> Markup {
         div.charts {
             (parts::chart(&Bars::new("Firms with most recalls", "Firm", "recalls").bars(top), None))
             (parts::chart(&classes, None))
-            (parts::chart(&columns, None))
+            (parts::chart(&columns.clone(), None))
             (parts::chart(&line, None))
         }
+        (parts::chart(&columns.whole(), None))
         (parts::chart(&map(), Some("/map.png")))
         (parts::chart(&Bars::new("Nothing as yet", "Class", "recalls"), None))
     }

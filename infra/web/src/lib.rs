@@ -7,7 +7,8 @@
 //! - [`Shell`], [`error_page`]: the frame around every page.
 //! - [`parts`]: badges, notices, tables and other small pieces, as functions that make markup.
 //! - [`words`]: numbers, sizes and times as people read them.
-//! - [`assets`]: the stylesheets and the script, and the way to serve an app's own.
+//! - [`assets`]: the stylesheets and the script, and the way to serve an app's own. What `live.js` makes of
+//!   `data-live`, `data-refresh`, `data-suggest` and `data-copy` is said at its beginning.
 //! - [`chart`]: charts as SVG for the page, and the same as PNG.
 //! - [`sse`]: server-sent events out of a watch channel.
 //! - [`csv`]: exports that a spreadsheet can't be tricked with.
@@ -36,6 +37,8 @@ pub mod parts;
 mod server;
 mod shell;
 pub mod sse;
+#[cfg(test)]
+mod tests;
 pub mod words;
 
 pub use error::WebError;

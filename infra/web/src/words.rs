@@ -38,13 +38,9 @@ pub fn short(number: f64) -> String {
         n if n >= 1e9 => (number / 1e9, "G"),
         n if n >= 1e6 => (number / 1e6, "M"),
         n if n >= 1e4 => (number / 1e3, "k"),
-        _ => {
-            return if number.fract() == 0.0 {
-                grouped(number as i64)
-            } else {
-                format!("{number:.1}")
-            };
-        }
+        n if n >= 100.0 || n.fract() == 0.0 => return grouped(number.round() as i64),
+        n if n >= 1.0 => (number, ""),
+        _ => return format!("{number:.3}").trim_end_matches('0').to_owned(),
     };
     let text = format!("{scaled:.1}");
     format!("{}{unit}", text.trim_end_matches(".0"))
@@ -92,8 +88,8 @@ mod tests {
         assert_eq!(count(u64::MAX), grouped(i64::MAX));
         assert_eq!([measured(3.14), measured(10.4), measured(0.0)], ["3.1", "10", "0"]);
         assert_eq!(
-            [short(9000.0), short(12_000.0), short(3.5e6), short(0.5)],
-            ["9,000", "12k", "3.5M", "0.5"]
+            [short(9000.0), short(12_000.0), short(3.5e6), short(0.05)],
+            ["9,000", "12k", "3.5M", "0.05"]
         );
         assert_eq!([bytes(12), bytes(3_400_000)], ["12 B", "3.4 MB"]);
         assert_eq!(

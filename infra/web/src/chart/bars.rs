@@ -1,12 +1,12 @@
 use maud::{Markup, html};
 
-use super::canvas::{WIDTH, fitting, frame, named, nothing, rounded, width_of};
+use super::canvas::{Span, fitting, frame, named, nothing, rounded, width_of};
 use super::scale::{drawable, every, marks};
 use super::{Chart, Hue, Table};
 use crate::words;
 
-/// The longest a lying bar's label may be, in units.
-const LABEL_ROOM: f64 = 250.0;
+/// The share of the drawing that lying bars' labels may take.
+const LABEL_ROOM: f64 = 0.38;
 const ROW: f64 = 30.0;
 const UPRIGHT_HEIGHT: f64 = 300.0;
 
@@ -17,6 +17,7 @@ pub struct Bars {
     of: String,
     unit: String,
     upright: bool,
+    span: Span,
     bars: Vec<Bar>,
 }
 
@@ -56,6 +57,7 @@ impl Bars {
             of: of.into(),
             unit: unit.into(),
             upright: false,
+            span: Span::Half,
             bars: Vec::new(),
         }
     }
@@ -63,6 +65,12 @@ impl Bars {
     /// Upright bars instead of lying ones: for few of them, with short labels.
     pub fn upright(mut self) -> Self {
         self.upright = true;
+        self
+    }
+
+    /// For a page's whole width rather than one of two columns.
+    pub fn whole(mut self) -> Self {
+        self.span = Span::Whole;
         self
     }
 
@@ -94,17 +102,18 @@ impl Bars {
     }
 
     fn lying(&self) -> String {
+        let wide = self.span.width();
         let widest = self.bars.iter().map(|bar| width_of(&bar.label)).fold(40.0, f64::max);
-        let gutter = widest.min(LABEL_ROOM) + 14.0;
+        let gutter = widest.min(wide * LABEL_ROOM) + 14.0;
         let numbers =
             self.bars.iter().map(|bar| width_of(&words::measured(bar.value))).fold(20.0, f64::max);
-        let (room, most) = (WIDTH - gutter - numbers - 14.0, self.most().max(f64::MIN_POSITIVE));
+        let (room, most) = (wide - gutter - numbers - 14.0, self.most().max(f64::MIN_POSITIVE));
         let rows = html! {
             @for (at, bar) in self.bars.iter().enumerate() {
                 @let top = at as f64 * ROW + 4.0;
                 @let long = drawable(bar.value) / most * room;
                 (named(&self.name(bar), bar.href.as_deref(), &html! {
-                    rect class="c-touch" x="0" y=(rounded(top)) width=(WIDTH) height=(ROW) {}
+                    rect class="c-touch" x="0" y=(rounded(top)) width=(wide) height=(ROW) {}
                     text class="c-label" x=(rounded(gutter - 10.0)) y=(rounded(top + 19.5)) text-anchor="end" {
                         (fitting(&bar.label, gutter - 10.0))
                     }
@@ -121,18 +130,19 @@ impl Bars {
     }
 
     fn standing(&self) -> String {
+        let whole = self.span.width();
         let marks = marks(self.most(), 4, self.bars.iter().all(|bar| bar.value.fract() == 0.0));
         let most = marks.last().copied().unwrap_or(1.0);
         let gutter =
             marks.iter().map(|mark| width_of(&words::short(*mark))).fold(20.0, f64::max) + 14.0;
         let (top, foot) = (24.0, UPRIGHT_HEIGHT - 34.0);
-        let each = (WIDTH - gutter - 4.0) / self.bars.len() as f64;
+        let each = (whole - gutter - 4.0) / self.bars.len() as f64;
         let widest =
             self.bars.iter().map(|bar| width_of(&bar.label)).fold(0.0, f64::max).min(140.0);
-        let show = every(self.bars.len(), widest + 8.0, WIDTH - gutter);
+        let show = every(self.bars.len(), widest + 8.0, whole - gutter);
         let y = |value: f64| foot - value / most * (foot - top);
         let inside = html! {
-            (grid(&marks, gutter, &y))
+            (grid(&marks, gutter, whole, &y))
             @for (at, bar) in self.bars.iter().enumerate() {
                 @let left = gutter + each * at as f64;
                 @let high = at_least_seen(foot - y(drawable(bar.value)), bar.value);
@@ -153,7 +163,7 @@ impl Bars {
                     }
                 }))
             }
-            line class="c-base" x1=(rounded(gutter)) x2=(WIDTH) y1=(foot) y2=(foot) {}
+            line class="c-base" x1=(rounded(gutter)) x2=(whole) y1=(foot) y2=(foot) {}
         };
         self.framed(UPRIGHT_HEIGHT, &inside)
     }
@@ -162,6 +172,7 @@ impl Bars {
         frame(
             &self.title,
             &self.about(),
+            self.span,
             height,
             self.bars.iter().any(|bar| bar.href.is_some()),
             inside,
@@ -195,10 +206,10 @@ impl Chart for Bars {
 }
 
 /// The lines behind upright charts, with their numbers.
-pub(super) fn grid(marks: &[f64], gutter: f64, y: &impl Fn(f64) -> f64) -> Markup {
+pub(super) fn grid(marks: &[f64], gutter: f64, right: f64, y: &impl Fn(f64) -> f64) -> Markup {
     html! {
         @for mark in marks {
-            line class="c-grid" x1=(rounded(gutter)) x2=(WIDTH) y1=(rounded(y(*mark))) y2=(rounded(y(*mark))) {}
+            line class="c-grid" x1=(rounded(gutter)) x2=(right) y1=(rounded(y(*mark))) y2=(rounded(y(*mark))) {}
             text class="c-tick" x=(rounded(gutter - 8.0)) y=(rounded(y(*mark) + 4.0)) text-anchor="end" { (words::short(*mark)) }
         }
     }

@@ -2,17 +2,51 @@
 
 use maud::{Markup, html};
 
-/// Units of the drawing; about pixels when the chart has its natural size.
-pub(super) const WIDTH: f64 = 720.0;
+/// How wide a drawing is, in units that are about pixels when it stands where it is meant to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Span {
+    /// One of two columns.
+    Half,
+    /// A page's whole width.
+    Whole,
+    /// Twelve tiles.
+    Map,
+}
+
+impl Span {
+    pub(super) fn width(self) -> f64 {
+        match self {
+            Self::Half => 520.0,
+            Self::Whole => 1040.0,
+            Self::Map => 720.0,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Half => "chart-svg",
+            Self::Whole => "chart-svg whole",
+            Self::Map => "chart-svg map",
+        }
+    }
+}
+
 /// Width of a letter, in the mean, at the labels' size (13 units).
 const LETTER: f64 = 7.4;
 
 /// The `<svg>` element. With links inside it is a group, since what is inside an image can't be reached.
-pub(super) fn frame(title: &str, about: &str, height: f64, links: bool, inside: &Markup) -> String {
-    let view = format!("0 0 {WIDTH} {}", rounded(height));
+pub(super) fn frame(
+    title: &str,
+    about: &str,
+    span: Span,
+    height: f64,
+    links: bool,
+    inside: &Markup,
+) -> String {
+    let view = format!("0 0 {} {}", span.width(), rounded(height));
     let (title, about) = (clean(title), clean(about));
     html! {
-        svg xmlns="http://www.w3.org/2000/svg" class="chart-svg" viewBox=(view) width=(WIDTH) height=(rounded(height))
+        svg xmlns="http://www.w3.org/2000/svg" class=(span.class()) viewBox=(view) width=(span.width()) height=(rounded(height))
             role=(if links { "group" } else { "img" }) aria-label=(title) {
             title { (title) }
             desc { (about) }
@@ -24,8 +58,8 @@ pub(super) fn frame(title: &str, about: &str, height: f64, links: bool, inside: 
 
 /// What stands where there is nothing to draw.
 pub(super) fn nothing(title: &str) -> String {
-    let inside = html! { text class="c-label" x=(WIDTH / 2.0) y="64" text-anchor="middle" { "Nothing to show yet" } };
-    frame(title, "There are no numbers yet.", 120.0, false, &inside)
+    let inside = html! { text class="c-label" x=(Span::Half.width() / 2.0) y="64" text-anchor="middle" { "Nothing to show yet" } };
+    frame(title, "There are no numbers yet.", Span::Half, 120.0, false, &inside)
 }
 
 /// Something with a name of its own that shows when it is pointed at, and perhaps a link.

@@ -8,7 +8,7 @@
 //! - [`Bars`]: amounts side by side, lying or upright, each perhaps a link.
 //! - [`OverTime`]: a line or columns, one or several series.
 //! - [`Tiles`]: the states of the USA as a grid that looks like the map.
-//! - [`png()`]: any of them as a picture.
+//! - [`png()`]: any of them as a picture. [`standing_alone`]: as an SVG file.
 
 mod bars;
 mod canvas;
@@ -19,7 +19,7 @@ mod tiles;
 
 pub use bars::{Bar, Bars};
 pub use over_time::OverTime;
-pub use png::png;
+pub use png::{png, standing_alone};
 pub use tiles::Tiles;
 
 /// Something that can be drawn, and told as a table.

@@ -1,7 +1,7 @@
 use maud::{Markup, html};
 
 use super::bars::{at_least_seen, grid};
-use super::canvas::{WIDTH, fitting, frame, named, nothing, rounded, width_of};
+use super::canvas::{Span, fitting, frame, named, nothing, rounded, width_of};
 use super::scale::{drawable, every, marks};
 use super::{Chart, Hue, Table};
 use crate::words;
@@ -17,6 +17,7 @@ pub struct OverTime {
     of: String,
     unit: String,
     columns: bool,
+    span: Span,
     steps: Vec<String>,
     links: Vec<String>,
     series: Vec<Series>,
@@ -33,6 +34,7 @@ struct Series {
 struct Plot {
     marks: Vec<f64>,
     gutter: f64,
+    right: f64,
     top: f64,
     foot: f64,
     each: f64,
@@ -60,7 +62,16 @@ impl OverTime {
     ) -> Self {
         let steps = steps.into_iter().map(Into::into).collect();
         let (title, of, unit) = (title.into(), of.into(), unit.into());
-        Self { title, of, unit, columns: false, steps, links: Vec::new(), series: Vec::new() }
+        Self {
+            title,
+            of,
+            unit,
+            columns: false,
+            span: Span::Half,
+            steps,
+            links: Vec::new(),
+            series: Vec::new(),
+        }
     }
 
     /// The same as columns: for amounts of a stretch of time rather than states at a moment.
@@ -71,6 +82,12 @@ impl OverTime {
         steps: impl IntoIterator<Item = S>,
     ) -> Self {
         Self { columns: true, ..Self::line(title, of, unit, steps) }
+    }
+
+    /// For a page's whole width rather than one of two columns.
+    pub fn whole(mut self) -> Self {
+        self.span = Span::Whole;
+        self
     }
 
     /// Adds a series with a value per step; what is missing counts as zero.
@@ -107,8 +124,9 @@ impl OverTime {
         let gutter =
             marks.iter().map(|mark| width_of(&words::short(*mark))).fold(20.0, f64::max) + 14.0;
         let top = if self.series.len() > 1 { 40.0 } else { 16.0 };
-        let each = (WIDTH - gutter - 4.0) / self.steps.len() as f64;
-        Plot { marks, gutter, top, foot: HEIGHT - 34.0, each }
+        let right = self.span.width();
+        let each = (right - gutter - 4.0) / self.steps.len() as f64;
+        Plot { marks, gutter, right, top, foot: HEIGHT - 34.0, each }
     }
 
     fn name(&self, step: usize) -> String {
@@ -206,11 +224,11 @@ impl OverTime {
 
     fn steps_labelled(&self, plot: &Plot) -> Markup {
         let widest = self.steps.iter().map(|step| width_of(step)).fold(0.0, f64::max).min(140.0);
-        let show = every(self.steps.len(), widest + 14.0, WIDTH - plot.gutter);
+        let show = every(self.steps.len(), widest + 14.0, plot.right - plot.gutter);
         let half = |label: &str| width_of(label) / 2.0;
         html! {
             @for (at, label) in self.steps.iter().enumerate().step_by(show) {
-                text class="c-tick" x=(rounded(plot.middle(at).min(WIDTH - half(label)))) y=(plot.foot + 21.0) text-anchor="middle" {
+                text class="c-tick" x=(rounded(plot.middle(at).min(plot.right - half(label)))) y=(plot.foot + 21.0) text-anchor="middle" {
                     (fitting(label, plot.each * show as f64))
                 }
             }
@@ -230,15 +248,15 @@ impl Chart for OverTime {
         let plot = self.plot();
         let inside = html! {
             (self.legend())
-            (grid(&plot.marks, plot.gutter, &|value| plot.y(value)))
+            (grid(&plot.marks, plot.gutter, plot.right, &|value| plot.y(value)))
             @if !self.columns { (self.lines(&plot)) }
             @for step in 0..self.steps.len() {
                 (self.step(&plot, step, &if self.columns { self.stack(&plot, step) } else { self.dots(&plot, step) }))
             }
-            line class="c-base" x1=(rounded(plot.gutter)) x2=(WIDTH) y1=(plot.foot) y2=(plot.foot) {}
+            line class="c-base" x1=(rounded(plot.gutter)) x2=(plot.right) y1=(plot.foot) y2=(plot.foot) {}
             (self.steps_labelled(&plot))
         };
-        frame(&self.title, &self.about(), HEIGHT, !self.links.is_empty(), &inside)
+        frame(&self.title, &self.about(), self.span, HEIGHT, !self.links.is_empty(), &inside)
     }
 
     fn table(&self) -> Table {

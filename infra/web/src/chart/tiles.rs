@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::canvas::{WIDTH, frame, named, nothing, rounded};
+use super::canvas::{Span, frame, named, nothing, rounded, width_of};
 use super::scale::drawable;
 use super::{Chart, Table};
 use crate::words;
@@ -113,16 +113,21 @@ impl Tiles {
 
     fn legend(&self, bounds: &[f64]) -> Markup {
         let foot = 8.0 * TILE + 16.0;
+        let each = bounds
+            .iter()
+            .map(|least| width_of(&format!("from {}", words::short(*least))))
+            .fold(40.0, f64::max)
+            + 34.0;
         html! {
             @for (at, least) in std::iter::once(&0.0).chain(bounds).enumerate() {
-                @let left = at as f64 * 88.0 + 2.0;
+                @let left = at as f64 * each + 2.0;
                 rect class={ "c-tile q" (at) } x=(left) y=(foot) width="16" height="16" rx="4" {}
                 text class="c-tick" x=(left + 22.0) y=(foot + 12.5) {
                     @if at == 0 { "none" } @else { "from " (words::short(*least)) }
                 }
             }
             @if self.elsewhere() > 0.0 {
-                text class="c-tick" x=(WIDTH - 2.0) y=(foot + 12.5) text-anchor="end" { "elsewhere: " (words::measured(self.elsewhere())) }
+                text class="c-tick" x=(Span::Map.width() - 2.0) y=(foot + 12.5) text-anchor="end" { "elsewhere: " (words::measured(self.elsewhere())) }
             }
         }
     }
@@ -157,7 +162,7 @@ impl Chart for Tiles {
             )
         });
         let links = self.amounts.values().any(|(_, href)| href.is_some());
-        frame(&self.title, &about, 8.0 * TILE + 40.0, links, &inside)
+        frame(&self.title, &about, Span::Map, 8.0 * TILE + 40.0, links, &inside)
     }
 
     fn table(&self) -> Table {
