@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use millstream_engine::{State, Totals};
-use millstream_topic::{TopicPartition, memory::Memory, sqlite::SqliteLog};
+use millstream_topic::{TopicPartition, Topics, memory::Memory, sqlite::SqliteLog};
 use serde_json::json;
 
 use crate::stage::*;

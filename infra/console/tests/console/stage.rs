@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub struct Telling {
-    pub worker: Worker,
     pub status: watch::Sender<Status>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -31,8 +30,8 @@ impl Telling {
     ) -> Self {
         let (status, receiver) = watch::channel(status);
         let stop = CancellationToken::new();
-        let task = report(topics.clone(), worker.clone(), vec![(plan, receiver)], stop.clone());
-        Self { worker, status, stop, task }
+        let task = report(topics.clone(), worker, vec![(plan, receiver)], stop.clone());
+        Self { status, stop, task }
     }
 
     /// As a process that was stopped: its pipeline ends, and so does it.

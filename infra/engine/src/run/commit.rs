@@ -43,6 +43,7 @@ impl Worker {
         }
         slot.backoff.reset();
         slot.end = bounds.end;
+        slot.stood = open.last.next();
         slot.topic_id = topic_id;
         slot.progress = Instant::now();
         slot.phase = Phase::Filling(open);
@@ -169,6 +170,7 @@ impl Worker {
         self.totals.ranges += 1;
         self.batches.add(took);
         let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.stood = entry.next();
         slot.counts.events += entry.buckets.delivered + entry.buckets.filtered;
         slot.counts.events += entry.buckets.tombstones + entry.buckets.dead.len() as u64;
         slot.counts.dead_lettered += entry.buckets.dead.len() as u64;

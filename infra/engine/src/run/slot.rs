@@ -12,6 +12,8 @@ pub(super) struct Slot {
     pub(super) backoff: Backoff,
     /// The partition's end as far as known.
     pub(super) end: i64,
+    /// Where the sink stood when it was last asked, while nothing is open.
+    pub(super) stood: i64,
     /// What its topic was when it was opened.
     pub(super) topic_id: String,
     /// When records last came, or nothing was left to come.
@@ -53,6 +55,7 @@ impl Slot {
             phase: Phase::Opening { due: now, failed: None },
             backoff: Backoff::new(seed),
             end: 0,
+            stood: 0,
             topic_id: String::new(),
             progress: now,
             paused: false,
@@ -147,8 +150,8 @@ impl Slot {
         PartitionStatus {
             topic: at.topic.clone(),
             partition: at.partition,
-            position: open.map_or(0, |open| open.last.next()),
-            next: open.map_or(0, OpenRange::next),
+            position: open.map_or(self.stood, |open| open.last.next()),
+            next: open.map_or(self.stood, OpenRange::next),
             end: self.end,
             held: self.held(),
             state: self.state(),
