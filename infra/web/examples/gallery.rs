@@ -208,7 +208,6 @@ fn charts() -> Markup {
         div.charts {
             (parts::chart(&Bars::new("Firms with most recalls", "Firm", "recalls").bars(top), None))
             (parts::chart(&classes, None))
-            (parts::chart(&columns.clone(), None))
             (parts::chart(&line, None))
         }
         (parts::chart(&columns.whole(), None))

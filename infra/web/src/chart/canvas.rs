@@ -67,7 +67,8 @@ pub(super) fn named(name: &str, href: Option<&str>, inside: &Markup) -> Markup {
     let name = clean(name);
     html! {
         @match href {
-            Some(href) => a class="c-link" href=(href) aria-label=(name) { title { (name) } (inside) },
+            // The name says it all; read out once is enough.
+            Some(href) => a class="c-link" href=(href) aria-label=(name) { title { (name) } g aria-hidden="true" { (inside) } },
             None => g { title { (name) } (inside) },
         }
     }

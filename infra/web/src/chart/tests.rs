@@ -59,12 +59,14 @@ fn a_chart_says_what_it_shows() {
 #[test]
 fn a_picture_has_the_width_that_was_asked_for() {
     for (at, chart) in charts("plain").iter().enumerate() {
-        for (asked, got) in [(800, 800), (1, 100), (100_000, 3000)] {
+        for (asked, got) in [(800, 800), (1, 100)] {
             let png = png(&chart.svg(), asked).unwrap();
             assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
             assert_eq!(u32::from_be_bytes(png[16..20].try_into().unwrap()), got, "chart {at}");
         }
     }
+    let widest = png(&Bars::new("t", "o", "u").svg(), 100_000).unwrap();
+    assert_eq!(u32::from_be_bytes(widest[16..20].try_into().unwrap()), 3000);
     assert!(png("", 800).is_err());
     assert!(png("<p>not a chart</p>", 800).is_err());
     assert!(png(&format!("<svg>{}</svg>", " ".repeat(2 << 20)), 800).is_err());
