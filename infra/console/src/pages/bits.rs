@@ -48,6 +48,12 @@ pub(super) fn clock(at_ms: i64, now_ms: i64) -> String {
     at.format(if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
 }
 
+/// A moment of a chart, in UTC; without seconds when it covers long enough.
+pub(super) fn moment(at_ms: i64, long: bool) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+    at.format(if long { "%H:%M" } else { "%H:%M:%S" }).to_string()
+}
+
 /// A moment for machines.
 pub(super) fn iso(at_ms: i64) -> String {
     chrono::DateTime::from_timestamp_millis(at_ms).map(|at| at.to_rfc3339()).unwrap_or_default()

@@ -33,12 +33,12 @@ fn parts(view: &Overview) -> Parts {
 fn totals(view: &Overview) -> Markup {
     let totals = &view.totals;
     let workers = match totals.silent {
-        0 => totals.workers.to_string(),
-        silent => format!("{} ({silent} silent)", totals.workers),
+        0 => "Workers".to_owned(),
+        silent => format!("Workers, {silent} silent"),
     };
     html! {
-        dl.stats {
-            (figure_of("Workers", &workers))
+        dl.stats.six {
+            (figure_of(&workers, &totals.workers.to_string()))
             (figure_of("Hosts", &totals.hosts.to_string()))
             (figure_of("Pipelines", &totals.pipelines.to_string()))
             (figure_of("Events per second", &words::measured(totals.events_per_s)))

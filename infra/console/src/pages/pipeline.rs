@@ -6,7 +6,7 @@ use millstream_web::parts::{Tone, badge, chart, figure_of, scrolling};
 use millstream_web::sse::Message;
 use millstream_web::words;
 
-use super::bits::{clock, iso, ms, pipeline_path, standing_why, troubling, worker_path};
+use super::bits::{clock, iso, moment, ms, pipeline_path, standing_why, troubling, worker_path};
 use super::way::way;
 use super::{Parts, messages, reading, shell};
 use crate::history::Point;
@@ -44,17 +44,15 @@ fn about(view: &PipelineView) -> Markup {
     let one = &view.summary;
     html! {
         p { (standing_why(&one.state)) }
-        dl.stats {
+        dl.stats.eight {
             (figure_of("Events per second", &words::measured(one.events_per_s)))
             (figure_of("Lag", &words::grouped(one.lag)))
-            (figure_of("Batch, mean", &ms(one.batch_mean_ms)))
-            (figure_of("Batch, last", &ms(one.batch_last_ms)))
+            (figure_of(&format!("Batch on average, last {}", ms(one.batch_last_ms)), &ms(one.batch_mean_ms)))
             (figure_of("Events", &words::count(one.events)))
             (figure_of("Rows", &words::count(one.rows)))
             (figure_of("Dead letters", &words::count(one.dead_letters)))
             (figure_of("Retries", &words::count(one.retries)))
-            (figure_of("Memory held", &words::bytes(one.held_bytes as u64)))
-            (figure_of("Memory, at most", &words::bytes(one.memory_bytes as u64)))
+            (figure_of(&format!("Held of {}", words::bytes(one.memory_bytes as u64)), &words::bytes(one.held_bytes as u64)))
         }
     }
 }
@@ -128,7 +126,8 @@ fn history(points: &[Point]) -> Markup {
             p.soft { "A sample is taken every 10 s; the charts begin with the second one." }
         } @else {
             @let steps = thinned(points);
-            @let labels = || steps.iter().map(|point| time_of(point.at_ms));
+            @let long = steps.len() < points.len();
+            @let labels = || steps.iter().map(|point| moment(point.at_ms, long));
             div.charts {
                 (chart(&OverTime::line("Events per second", "Time, UTC", "events per second", labels())
                     .series("Events per second", Hue::Main, steps.iter().map(|point| point.events_per_s)), None))
@@ -141,10 +140,6 @@ fn history(points: &[Point]) -> Markup {
             }
         }
     }
-}
-
-fn time_of(at_ms: i64) -> String {
-    clock(at_ms, at_ms)
 }
 
 /// So many points that a chart can show them: the mean rate, the highest lag, and all dead letters of some

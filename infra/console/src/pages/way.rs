@@ -25,6 +25,7 @@ pub(super) fn way(view: &PipelineView) -> Markup {
     let high = (rows as f64 * ROW + 34.0).max(236.0);
     let middle = (high - 34.0) / 2.0 + 30.0 - 26.0;
     let one = &view.summary;
+    let batch = one.batch_mean_ms.map(|_| ms(one.batch_mean_ms)).unwrap_or_default();
     let kept = one.events.saturating_sub(one.filtered).saturating_sub(one.dead_letters);
     html! {
         svg.way role="img" aria-label=(about(view)) viewBox={ "0 0 " (WIDE) " " (high) } {
@@ -42,8 +43,8 @@ pub(super) fn way(view: &PipelineView) -> Markup {
             (stage(1, middle, "Decode", &plan.decode, &format!("{} events", words::count(one.events))))
             (arrow(COLUMNS[1] + BOX_WIDE, COLUMNS[2], middle, &per_second(one.events_per_s)))
             (stage(2, middle, "Transform", &plan.transform, &format!("{} filtered out", words::count(one.filtered))))
-            (arrow(COLUMNS[2] + BOX_WIDE, COLUMNS[3], middle, ""))
-            (stage(3, middle, "Sink", &plan.sink, &format!("{} rows · {} per batch", words::count(one.rows), ms(one.batch_mean_ms))))
+            (arrow(COLUMNS[2] + BOX_WIDE, COLUMNS[3], middle, &batch))
+            (stage(3, middle, "Sink", &plan.sink, &format!("{} rows", words::count(one.rows))))
             (dead(one.dead_letters, middle))
             title { (about(view)) }
             desc { (words::count(kept)) " events kept" }
@@ -78,10 +79,10 @@ fn partition(at: &PartitionView, row: usize, middle: f64) -> Markup {
             rect.done x=(COLUMNS[0] + 8.0) y=(top + 34.0) width=(format!("{:.1}", share * (BOX_WIDE - 16.0))) height="3" rx="1.5" {}
             text.name x=(COLUMNS[0] + 8.0) y=(top + 17.0) { (short(&format!("{}-{}", at.topic, at.partition), 14)) }
             text.num x=(COLUMNS[0] + BOX_WIDE - 8.0) y=(top + 17.0) text-anchor="end" { (per_second(at.events_per_s)) }
-            text.small x=(COLUMNS[0] + 8.0) y=(top + 30.0) { (words::grouped(at.position)) " of " (words::grouped(at.end)) }
+            text.small x=(COLUMNS[0] + 8.0) y=(top + 30.0) { "at " (words::grouped(at.position)) }
             text.small x=(COLUMNS[0] + BOX_WIDE - 8.0) y=(top + 30.0) text-anchor="end" { "lag " (words::grouped(at.lag)) }
         }
-        path.flow class=[(at.events_per_s > 0.0).then_some("busy")] marker-end="url(#tip)"
+        path class={ "flow" @if at.events_per_s > 0.0 { " busy" } } marker-end="url(#tip)"
             d={ "M" (from) " " (y) " C" (bend) " " (y) " " (bend) " " (middle) " " (to - 2.0) " " (middle) } {}
     }
 }
@@ -101,7 +102,7 @@ fn stage(column: usize, middle: f64, name: &str, what: &str, number: &str) -> Ma
         g.stage {
             rect.box x=(left) y=(top) width=(BOX_WIDE) height=(BOX_HIGH) rx="8" {}
             text.head x=(left + 12.0) y=(top + 24.0) { (name) }
-            text.name x=(left + 12.0) y=(top + 48.0) { (short(what, 25)) }
+            text.name x=(left + 12.0) y=(top + 48.0) { (short(what, 22)) }
             text.small x=(left + 12.0) y=(top + 74.0) { (number) }
         }
     }
@@ -118,7 +119,7 @@ fn dead(dead: u64, middle: f64) -> Markup {
     let (x, top) = (COLUMNS[1] + BOX_WIDE / 2.0, middle + BOX_HIGH / 2.0);
     html! {
         path.flow.astray marker-end="url(#tip)" d={ "M" (x) " " (top) " V" (top + 26.0) } {}
-        text.small text-anchor="middle" x=(x) y=(top + 44.0) class=[(dead > 0).then_some("bad")] { (words::count(dead)) " dead letters" }
+        text class={ "small" @if dead > 0 { " bad" } } text-anchor="middle" x=(x) y=(top + 44.0) { (words::count(dead)) " dead letters" }
     }
 }
 

@@ -29,7 +29,7 @@ fn parts(view: &WorkerView, read: &Reading) -> Parts {
 fn about(view: &WorkerView) -> Markup {
     html! {
         p { (standing_why(&view.state)) }
-        dl.stats {
+        dl.stats.six {
             (figure_of("Events per second", &words::measured(view.events_per_s)))
             (figure_of("Lag", &words::grouped(view.lag)))
             (figure_of("Events", &words::count(view.events)))

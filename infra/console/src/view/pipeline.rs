@@ -102,7 +102,8 @@ impl Summary {
             shares.iter().map(|share| of(&share.told.status.totals)).fold(0, u64::saturating_add)
         };
         let batches = batches(shares);
-        let memory = shares.iter().filter(|share| !share.silent).map(|share| share.told.status.memory);
+        let memory =
+            shares.iter().filter(|share| !share.silent).map(|share| share.told.status.memory);
         Self {
             id: id.to_owned(),
             plan: newest(shares).map(|share| share.told.plan.clone()).unwrap_or_default(),
