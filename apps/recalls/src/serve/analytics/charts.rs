@@ -113,6 +113,11 @@ impl Plan {
         PLANS.iter().find(|plan| plan.name == name)
     }
 
+    /// It needs a page's whole width.
+    pub fn is_whole(&self) -> bool {
+        self.kind == Kind::Months
+    }
+
     /// The figures, ready to be read.
     pub fn rows(&self, figures: &Figures) -> Vec<Row> {
         let row = |(name, recalls): &Count| {
@@ -133,7 +138,7 @@ impl Plan {
             // Sixty links would be sixty stops for the keyboard: they are in the table.
             Kind::Months => {
                 let months = counts.iter().map(|(month, _)| month.as_str());
-                let chart = OverTime::columns(self.title, self.of, UNIT, months);
+                let chart = OverTime::columns(self.title, self.of, UNIT, months).whole();
                 // Without a month there is no series either, so that the chart says that it is empty.
                 if counts.is_empty() {
                     return Box::new(chart);

@@ -20,14 +20,14 @@ use crate::serve::record::day;
 pub fn page(shown: &Shown, every: Duration, now: DateTime<Utc>) -> Markup {
     let figures = &shown.figures;
     html! {
-        div data-live="/analytics/events" {
+        div.analytics data-live="/analytics/events" {
             h1 { "Analytics" }
             p.lead { "The FDA's device recalls in figures. Charts change by themselves when recalls come in." }
             div.site-state data-event="state" { (state(shown, every, now)) }
             div data-event="summary" { (summary(figures)) }
             div.charts {
                 @for plan in &PLANS {
-                    figure.chart id=(plan.name) {
+                    figure.chart.whole[plan.is_whole()] id=(plan.name) {
                         figcaption { h2 { (plan.title) } p.hint { (plan.about) } }
                         div data-event=(plan.name) { (chart(plan, figures)) }
                     }
