@@ -1,5 +1,7 @@
 //! CSV by RFC 4180 that a spreadsheet shows as text, whatever is in it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 /// Rows written into memory, a stretch at a time.
@@ -19,8 +21,7 @@ impl Writer {
 
     /// One row. A cell that a spreadsheet would take for a formula gets a leading `'`.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
-        let written =
-            self.inner.write_record(cells.into_iter().map(neutral).map(|cell| cell.into_owned()));
+        let written = self.inner.write_record(cells.into_iter().map(neutral).map(Cow::into_owned));
         // Memory takes everything, and rows may differ in length: there is no error to pass on.
         debug_assert!(written.is_ok());
     }
@@ -41,7 +42,7 @@ fn in_memory() -> csv::Writer<Vec<u8>> {
 
 /// A text as a cell that no spreadsheet works out: one that begins with `=`, `+`, `-`, `@`, tab or carriage
 /// return gets a leading `'`.
-pub fn neutral(cell: &str) -> std::borrow::Cow<'_, str> {
+pub fn neutral(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{cell}").into()
     } else {

@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(grouped(-1_234_567), "-1,234,567");
         assert_eq!(grouped(999), "999");
         assert_eq!(count(u64::MAX), grouped(i64::MAX));
-        assert_eq!([measured(3.14), measured(10.4), measured(0.0)], ["3.1", "10", "0"]);
+        assert_eq!([measured(3.12), measured(10.4), measured(0.0)], ["3.1", "10", "0"]);
         assert_eq!(
             [short(9000.0), short(12_000.0), short(3.5e6), short(0.05)],
             ["9,000", "12k", "3.5M", "0.05"]

@@ -67,8 +67,8 @@ pub(super) fn named(name: &str, href: Option<&str>, inside: &Markup) -> Markup {
     let name = clean(name);
     html! {
         @match href {
-            // The name says it all; read out once is enough.
-            Some(href) => a class="c-link" href=(href) aria-label=(name) { title { (name) } g aria-hidden="true" { (inside) } },
+            // Its name is the title: a label would have to repeat the texts that are in it.
+            Some(href) => a class="c-link" href=(href) { title { (name) } (inside) },
             None => g { title { (name) } (inside) },
         }
     }
