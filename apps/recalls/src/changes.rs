@@ -42,10 +42,13 @@ impl Live {
             let mut next = bounds.low;
             while next < bounds.end {
                 let slice = topics.read(&at, next, READ_AT_ONCE).await;
-                let slice = slice.with_context(|| format!("read {at} to compare the feed with it"))?;
+                let slice =
+                    slice.with_context(|| format!("read {at} to compare the feed with it"))?;
                 slice.records.into_iter().for_each(|record| live.take(record));
                 if slice.next <= next {
-                    bail!("read {at} at offset {next}: there was nothing before its end; try again");
+                    bail!(
+                        "read {at} at offset {next}: there was nothing before its end; try again"
+                    );
                 }
                 next = slice.next;
             }
@@ -141,7 +144,8 @@ impl Comparison {
     /// All rows were taken. An error: more than `max_gone_percent` of the real recalls would go.
     pub fn finish(self, max_gone_percent: u64) -> Result<Changes> {
         let Self { live, made_up, rows, superseded, .. } = self;
-        let gone: Vec<Bytes> = live.0.keys().filter(|key| !rows.contains_key(*key)).cloned().collect();
+        let gone: Vec<Bytes> =
+            live.0.keys().filter(|key| !rows.contains_key(*key)).cloned().collect();
         let real = live.of(Kind::Real) as u64;
         let is_real = |key: &&Bytes| live.0.get(*key).is_some_and(|held| held.kind == Kind::Real);
         let going = gone.iter().filter(is_real).count() as u64;

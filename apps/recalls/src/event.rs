@@ -112,7 +112,9 @@ mod tests {
         let bytes = one.to_json().expect("JSON");
         assert_eq!(bytes, other.to_json().expect("JSON"));
         let text = String::from_utf8(bytes).expect("UTF-8");
-        assert!(text.starts_with(r#"{"recall_number":"Z-0056-2013","event_id":"62000","classification":null,"#));
+        assert!(text.starts_with(
+            r#"{"recall_number":"Z-0056-2013","event_id":"62000","classification":null,"#
+        ));
         assert!(text.contains(r#""code_info":"a\r\n\"b\"\t😀""#), "{text}");
         let names: Map<String, Value> = serde_json::from_str(&text).expect("JSON");
         assert_eq!(names.len(), FIELDS.len());

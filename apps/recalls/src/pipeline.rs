@@ -17,7 +17,8 @@ pub const DEVICES: Topic =
     Topic::new("devices").keyed_by("recall number").partitions(3).compacted().schema(schema);
 
 /// How the feed stands, for pages and logs: one record, keyed `feed`. No pipeline reads it.
-pub const FEED: Topic = Topic::new("recalls.feed").keyed_by("the word feed").partitions(1).compacted();
+pub const FEED: Topic =
+    Topic::new("recalls.feed").keyed_by("the word feed").partitions(1).compacted();
 
 pub const TOPICS: &[Topic] = &[DEVICES];
 

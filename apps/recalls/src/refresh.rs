@@ -141,9 +141,7 @@ impl Refresher {
             }
         };
         let (since, pause) = match (&state.trouble, state.checked_at) {
-            (Some(trouble), _) => {
-                (trouble.at, PAUSE.saturating_mul(trouble.tries).min(every))
-            }
+            (Some(trouble), _) => (trouble.at, PAUSE.saturating_mul(trouble.tries).min(every)),
             (None, Some(at)) => (at, every),
             (None, None) => return Duration::ZERO,
         };

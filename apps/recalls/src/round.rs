@@ -108,7 +108,9 @@ impl Round<'_> {
         let seen = feed::seen(&state, &source, devices_id);
         let got = feed.get(&seen, may_make_up && nothing_real, self.teller, self.stop).await;
         match got {
-            Ok(file) => Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: false })),
+            Ok(file) => {
+                Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: false }))
+            }
             Err(error) if may_make_up && is_unreached(&error) => {
                 if Live::read(self.of.topics.as_ref()).await?.has_real() {
                     return Err(error.context("real recalls are not replaced by made-up ones"));
@@ -127,7 +129,8 @@ impl Round<'_> {
              as soon as it can"
         ));
         let server = stand_in::start(&self.of.stand_in).await?;
-        let feed = ZipFeed::new(&server.url, self.stop.clone()).context("use the stand-in server")?;
+        let feed =
+            ZipFeed::new(&server.url, self.stop.clone()).context("use the stand-in server")?;
         let seen = feed::seen(&self.teller.state(), &source, devices_id);
         let file = feed::download(&feed, &seen, self.teller).await?;
         Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: true }))
@@ -169,7 +172,8 @@ impl Round<'_> {
     async fn send(&self, rows: File, changes: &Changes, made_up: bool) -> Result<bool> {
         let of = changes.count();
         self.teller.phase(Phase::Sending { records: 0, of });
-        let (teller, sent, done) = (self.teller.clone(), self.of.sent.clone(), Arc::new(AtomicU64::new(0)));
+        let (teller, sent, done) =
+            (self.teller.clone(), self.of.sent.clone(), Arc::new(AtomicU64::new(0)));
         let counted = done.clone();
         let count = move |more| {
             sent.add(more);
@@ -188,7 +192,8 @@ impl Round<'_> {
 }
 
 async fn send_all(outlet: &mut Outlet, rows: File, changes: &Changes, made_up: bool) -> Result<()> {
-    let headers = if made_up { vec![(MADE_UP.to_owned(), Bytes::from_static(b"true"))] } else { vec![] };
+    let headers =
+        if made_up { vec![(MADE_UP.to_owned(), Bytes::from_static(b"true"))] } else { vec![] };
     for recall in snapshot::read(rewound(rows)?).zip(changes.rows()).filter(|(_, wanted)| *wanted) {
         let recall = recall.0?;
         let value = recall.to_json().context("write a recall as JSON")?;
@@ -207,11 +212,16 @@ async fn send_all(outlet: &mut Outlet, rows: File, changes: &Changes, made_up: b
 }
 
 fn is_unreached(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<SourceError>().is_some_and(SourceError::is_unreached))
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<SourceError>().is_some_and(SourceError::is_unreached))
 }
 
 fn has_number(record: &Value) -> bool {
-    record.get("recall_number").and_then(Value::as_str).is_some_and(|number| !number.trim().is_empty())
+    record
+        .get("recall_number")
+        .and_then(Value::as_str)
+        .is_some_and(|number| !number.trim().is_empty())
 }
 
 /// Records of the feed that are no recalls, on their way to the dead letters of topic `devices`.
@@ -255,7 +265,10 @@ impl DeadLetters<'_> {
     async fn finish(mut self) -> Result<u64> {
         if let Some(outlet) = &mut self.outlet {
             outlet.flush().await.context("send the dead letters")?;
-            tracing::warn!("{} records of the feed are no recalls; see the dead letters", self.count);
+            tracing::warn!(
+                "{} records of the feed are no recalls; see the dead letters",
+                self.count
+            );
         }
         Ok(self.count)
     }

@@ -47,7 +47,8 @@ impl Seed for RecallsSeed {
         visit: &mut (dyn FnMut(Rows) -> Result<(), SinkError> + Send),
     ) -> Result<Option<String>, SinkError> {
         let newest = self.snapshots.newest().await;
-        let newest = newest.map_err(|error| SinkError::unavailable("look for a snapshot", error))?;
+        let newest =
+            newest.map_err(|error| SinkError::unavailable("look for a snapshot", error))?;
         let (sender, mut batches) = mpsc::channel(AHEAD);
         let (database, transform) = (self.database.clone(), self.transform.clone());
         let reading = tokio::task::spawn_blocking(move || {
@@ -57,7 +58,9 @@ impl Seed for RecallsSeed {
             };
             let in_table = sql::count_rows(&database, TABLE)?.unwrap_or(0);
             match newest {
-                Some(snapshot) if in_table < snapshot.rows => Ok(Some(from_snapshot(snapshot, &mut give))),
+                Some(snapshot) if in_table < snapshot.rows => {
+                    Ok(Some(from_snapshot(snapshot, &mut give)))
+                }
                 _ if in_table > 0 => {
                     sql::read_versions(&database, TABLE, &mut |rows| give(as_decoded(rows)))?;
                     Ok(Some("the table".to_owned()))
@@ -68,7 +71,9 @@ impl Seed for RecallsSeed {
         while let Some(rows) = batches.recv().await {
             visit(rows?)?;
         }
-        reading.await.map_err(|error| SinkError::unavailable("read what the index is filled with", error))?
+        reading
+            .await
+            .map_err(|error| SinkError::unavailable("read what the index is filled with", error))?
     }
 }
 
@@ -100,7 +105,9 @@ fn snapshot_rows(file: File) -> impl Iterator<Item = Result<Recall, SinkError>> 
 fn batch(recalls: &[Recall], version: i64) -> Result<Rows, SinkError> {
     let column = |at: usize| {
         let mut column = StringBuilder::new();
-        recalls.iter().for_each(|recall| column.append_option(recall.0.get(at).and_then(Option::as_ref)));
+        recalls
+            .iter()
+            .for_each(|recall| column.append_option(recall.0.get(at).and_then(Option::as_ref)));
         Arc::new(column.finish()) as ArrayRef
     };
     let columns = (0..FIELDS.len()).map(column).collect();
@@ -111,7 +118,9 @@ fn batch(recalls: &[Recall], version: i64) -> Result<Rows, SinkError> {
 /// The table's columns as those of a decoded record; one that `[sql] table` leaves out is null.
 fn as_decoded(rows: Rows) -> Result<Rows, SinkError> {
     let column = |name: &&str| {
-        let nulls = || arrow::array::new_null_array(&arrow::datatypes::DataType::Utf8, rows.batch.num_rows());
+        let nulls = || {
+            arrow::array::new_null_array(&arrow::datatypes::DataType::Utf8, rows.batch.num_rows())
+        };
         rows.batch.column_by_name(name).cloned().unwrap_or_else(nulls)
     };
     let columns = FIELDS.iter().map(column).collect();

@@ -18,43 +18,155 @@ const UPDATED: &str = "2026-04-01";
 
 /// Name, street, city, state, postal code, country. The first ones recall most.
 const FIRMS: [(&str, &str, &str, &str, &str, &str); 40] = [
-    ("Northlake Medical Systems, Inc.", "400 Harbor Pkwy", "Waukegan", "IL", "60085-1200", "United States"),
+    (
+        "Northlake Medical Systems, Inc.",
+        "400 Harbor Pkwy",
+        "Waukegan",
+        "IL",
+        "60085-1200",
+        "United States",
+    ),
     ("Halvorsen Orthopaedics LLC", "18 Foundry Way", "Warsaw", "IN", "46582-6000", "United States"),
     ("Meridian Diagnostics Corp", "1 Assay Dr", "Tarrytown", "NY", "10591-5005", "United States"),
-    ("Cascade Imaging USA, Inc.", "221 Tomography Blvd", "Malvern", "PA", "19355-1406", "United States"),
-    ("Bluestem Infusion Inc", "3700 Prairie Rd", "Lake Forest", "CA", "92630-7600", "United States"),
-    ("Corbel Surgical, a division of Corbel Holdings", "77 Suture St", "Plymouth", "MN", "55447-1100", "United States"),
+    (
+        "Cascade Imaging USA, Inc.",
+        "221 Tomography Blvd",
+        "Malvern",
+        "PA",
+        "19355-1406",
+        "United States",
+    ),
+    (
+        "Bluestem Infusion Inc",
+        "3700 Prairie Rd",
+        "Lake Forest",
+        "CA",
+        "92630-7600",
+        "United States",
+    ),
+    (
+        "Corbel Surgical, a division of Corbel Holdings",
+        "77 Suture St",
+        "Plymouth",
+        "MN",
+        "55447-1100",
+        "United States",
+    ),
     ("Pemberton Cardiac Devices", "9 Rhythm Ct", "Saint Paul", "MN", "55117-4200", "United States"),
-    ("Arden & Voss Hospital Products", "600 Sterile Ln", "Mansfield", "MA", "02048-1500", "United States"),
+    (
+        "Arden & Voss Hospital Products",
+        "600 Sterile Ln",
+        "Mansfield",
+        "MA",
+        "02048-1500",
+        "United States",
+    ),
     ("Tidewater Respiratory Care", "1550 Bay St", "Norfolk", "VA", "23510-2204", "United States"),
     ("Sierra Vista Laboratories", "88 Reagent Ave", "Irvine", "CA", "92618-3005", "United States"),
-    ("Kestrel Robotics Surgery Inc", "1266 Console Ct", "Sunnyvale", "CA", "94086-5206", "United States"),
+    (
+        "Kestrel Robotics Surgery Inc",
+        "1266 Console Ct",
+        "Sunnyvale",
+        "CA",
+        "94086-5206",
+        "United States",
+    ),
     ("Great Plains Dental Supply", "52 Molar Rd", "Omaha", "NE", "68144-0004", "United States"),
-    ("Lumen Ophthalmics, L.P.", "6201 South Fwy", "Fort Worth", "TX", "76134-2001", "United States"),
+    (
+        "Lumen Ophthalmics, L.P.",
+        "6201 South Fwy",
+        "Fort Worth",
+        "TX",
+        "76134-2001",
+        "United States",
+    ),
     ("Brandt Medizintechnik GmbH", "Röntgenstraße 12", "Tuttlingen", "", "78532", "Germany"),
     ("Sōkei Medical Co., Ltd.", "2-44-1 Hatagaya", "Tokyo", "", "151-0072", "Japan"),
     ("Ashgrove Wound Care", "310 Gauze Cir", "Memphis", "TN", "38116-3405", "United States"),
-    ("Quillback Monitoring Systems", "3000 Telemetry Rd", "Andover", "MA", "01810-1099", "United States"),
-    ("Harrow Bros. Custom Procedure Trays", "1430 Packer Dr", "Waukegan", "IL", "60085-1201", "United States"),
+    (
+        "Quillback Monitoring Systems",
+        "3000 Telemetry Rd",
+        "Andover",
+        "MA",
+        "01810-1099",
+        "United States",
+    ),
+    (
+        "Harrow Bros. Custom Procedure Trays",
+        "1430 Packer Dr",
+        "Waukegan",
+        "IL",
+        "60085-1201",
+        "United States",
+    ),
     ("Delphin Dialysis Solutions", "920 Winter St", "Waltham", "MA", "02451-1521", "United States"),
     ("Oakmoor Spine", "2500 Vertebra Way", "Memphis", "TN", "38132-1719", "United States"),
     ("Palisade Biosciences", "4 Culture Ct", "Sparks", "MD", "21152-9212", "United States"),
     ("Whitcombe Radiotherapy AB", "Kungstensgatan 8", "Stockholm", "", "113 57", "Sweden"),
-    ("Redfern Endoscopy America", "3500 Corporate Pkwy", "Center Valley", "PA", "18034-8229", "United States"),
-    ("Summit Neuromodulation", "25155 Rye Canyon Loop", "Valencia", "CA", "91355-5004", "United States"),
+    (
+        "Redfern Endoscopy America",
+        "3500 Corporate Pkwy",
+        "Center Valley",
+        "PA",
+        "18034-8229",
+        "United States",
+    ),
+    (
+        "Summit Neuromodulation",
+        "25155 Rye Canyon Loop",
+        "Valencia",
+        "CA",
+        "91355-5004",
+        "United States",
+    ),
     ("Larkspur Hearing Inc", "6600 Cochlea Ln", "Centennial", "CO", "80111-6800", "United States"),
     ("Evergreen Point of Care", "19 Glucose Way", "Alameda", "CA", "94502-7001", "United States"),
     ("Stonebridge Anesthesia", "3030 Vapor Dr", "Madison", "WI", "53718-7010", "United States"),
     ("Calder Vascular, Inc.", "1415 W 3rd St", "Tempe", "AZ", "85281-2438", "United States"),
     ("Novalis Implants Ireland Ltd", "Model Farm Rd", "Cork", "", "T12 XY88", "Ireland"),
     ("Pinecrest Mobility", "1 Lift Way", "Elyria", "OH", "44035-4190", "United States"),
-    ("Fairhaven Needle & Syringe", "1 Bevel Dr", "Franklin Lakes", "NJ", "07417-1815", "United States"),
-    ("Ridgeway Blood Bank Devices", "10811 W Collins Ave", "Lakewood", "CO", "80215-4440", "United States"),
-    ("Helix Molecular \"HMx\" Inc", "4300 Hacienda Dr", "Pleasanton", "CA", "94588-2722", "United States"),
-    ("Clearwater Contact Lens", "7500 Centurion Pkwy", "Jacksonville", "FL", "32256-0518", "United States"),
+    (
+        "Fairhaven Needle & Syringe",
+        "1 Bevel Dr",
+        "Franklin Lakes",
+        "NJ",
+        "07417-1815",
+        "United States",
+    ),
+    (
+        "Ridgeway Blood Bank Devices",
+        "10811 W Collins Ave",
+        "Lakewood",
+        "CO",
+        "80215-4440",
+        "United States",
+    ),
+    (
+        "Helix Molecular \"HMx\" Inc",
+        "4300 Hacienda Dr",
+        "Pleasanton",
+        "CA",
+        "94588-2722",
+        "United States",
+    ),
+    (
+        "Clearwater Contact Lens",
+        "7500 Centurion Pkwy",
+        "Jacksonville",
+        "FL",
+        "32256-0518",
+        "United States",
+    ),
     ("Copper Canyon Lasers", "47733 Fremont Blvd", "Fremont", "CA", "94538-6506", "United States"),
     ("St. Audrey Aesthetics", "1 Filler Pl", "Santa Barbara", "CA", "93111-2345", "United States"),
-    ("Gulfstream Catheter", "14420 NW 60th Ave", "Miami Lakes", "FL", "33014-2807", "United States"),
+    (
+        "Gulfstream Catheter",
+        "14420 NW 60th Ave",
+        "Miami Lakes",
+        "FL",
+        "33014-2807",
+        "United States",
+    ),
     ("Blue Ridge Sutures", "4545 Creek Rd", "Durham", "NC", "27704-2722", "United States"),
     ("Montclair Urology", "100 Stent Blvd", "Marlborough", "MA", "01752-1234", "United States"),
     ("Dunmore Médical SAS", "12 rue de l’Église", "Lyon", "", "69003", "France"),
@@ -128,8 +240,14 @@ const REASONS: [&str; 24] = [
 ];
 
 const NOTIFICATIONS: [&str; 8] = [
-    "Letter", "E-Mail", "Two or more of the following: Email, Fax, Letter, Press Release, Telephone, Visit",
-    "Telephone", "Visit", "Press Release", "FAX", "Other",
+    "Letter",
+    "E-Mail",
+    "Two or more of the following: Email, Fax, Letter, Press Release, Telephone, Visit",
+    "Telephone",
+    "Visit",
+    "Press Release",
+    "FAX",
+    "Other",
 ];
 const DISTRIBUTION: [&str; 7] = [
     "Nationwide",
@@ -215,9 +333,9 @@ impl Event {
             reason: (product * 5 + rng.random_range(0..6)) % REASONS.len(),
             begun: day(FIRST) + Duration::days((when * days as f64) as i64),
             classification: match rng.random_range(0..1_000) {
-                ..70 => "Class I",
-                ..940 => "Class II",
-                ..994 => "Class III",
+                0..70 => "Class I",
+                70..940 => "Class II",
+                940..994 => "Class III",
                 _ => "Not Yet Classified",
             },
             notification: NOTIFICATIONS[(rng.random_range(0.0_f64..1.0).powf(2.5) * 8.0) as usize],
@@ -228,7 +346,8 @@ impl Event {
     fn recall(&self, number: u32, rng: &mut StdRng) -> Value {
         let classified = self.begun + Duration::days(rng.random_range(20..120));
         // Reports come out on Wednesdays.
-        let report = classified + Duration::days(7 - i64::from((classified.weekday().num_days_from_monday() + 5) % 7));
+        let report = classified
+            + Duration::days(7 - i64::from((classified.weekday().num_days_from_monday() + 5) % 7));
         let ended = self.begun + Duration::days(rng.random_range(150..1_400));
         let (status, ended) = match () {
             () if ended < day(LAST) && rng.random_bool(0.96) => ("Terminated", Some(ended)),
@@ -275,11 +394,18 @@ impl Event {
     fn product(&self, number: u32, rng: &mut StdRng) -> String {
         let (product, packed) = PRODUCTS[self.product];
         let brand = FIRMS[self.firm].0.split([' ', ',']).next().unwrap_or_default();
-        let (model, letter) = (rng.random_range(100..9_999), char::from(b'A' + (number % 26) as u8));
+        let (model, letter) =
+            (rng.random_range(100..9_999), char::from(b'A' + (number % 26) as u8));
         match rng.random_range(0..10) {
-            0 => format!("{brand}® \"{letter}-Series\" {product}\r\nModel {letter}{model}\r\n{packed}; Rx only"),
-            1 => format!("{product}, {brand} {letter}{model}\t({packed})\nFor use in hospitals and clinics; 5 µm filter"),
-            _ => format!("{brand} {product}, Model {letter}{model}, {packed}. Product Usage: see the instructions for use."),
+            0 => format!(
+                "{brand}® \"{letter}-Series\" {product}\r\nModel {letter}{model}\r\n{packed}; Rx only"
+            ),
+            1 => format!(
+                "{product}, {brand} {letter}{model}\t({packed})\nFor use in hospitals and clinics; 5 µm filter"
+            ),
+            _ => format!(
+                "{brand} {product}, Model {letter}{model}, {packed}. Product Usage: see the instructions for use."
+            ),
         }
     }
 }
@@ -297,7 +423,7 @@ fn quantity(rng: &mut StdRng) -> String {
 fn codes(rng: &mut StdRng) -> String {
     let lots = match rng.random_range(0..500) {
         0 => rng.random_range(1_000..3_000),
-        ..30 => rng.random_range(30..150),
+        1..30 => rng.random_range(30..150),
         _ => rng.random_range(1..12),
     };
     let mut codes = "Lot Numbers:".to_owned();
@@ -305,7 +431,10 @@ fn codes(rng: &mut StdRng) -> String {
         codes.push_str(if lot % 8 == 7 { "\r\n" } else { " " });
         codes.push_str(&format!("{:07},", rng.random_range(100_000..9_999_999)));
     }
-    codes.push_str(&format!(" UDI (01)0{:013}", rng.random_range(10_000_000_000_u64..99_999_999_999)));
+    codes.push_str(&format!(
+        " UDI (01)0{:013}",
+        rng.random_range(10_000_000_000_u64..99_999_999_999)
+    ));
     codes
 }
 
@@ -341,20 +470,28 @@ mod tests {
     #[test]
     fn they_have_the_shape_and_the_proportions_of_real_ones() {
         let all: Vec<Value> = Recalls::new(1).take(10_000).collect();
-        let numbers: HashSet<_> = all.iter().map(|recall| recall["recall_number"].to_string()).collect();
+        let numbers: HashSet<_> =
+            all.iter().map(|recall| recall["recall_number"].to_string()).collect();
         assert_eq!(numbers.len(), all.len());
         let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
         let mut years = HashSet::new();
         for recall in &all {
             for (name, value) in recall.as_object().expect("an object") {
-                assert!(name == "openfda" || (FIELDS.contains(&name.as_str()) && value.is_string()), "{name}");
+                assert!(
+                    name == "openfda" || (FIELDS.contains(&name.as_str()) && value.is_string()),
+                    "{name}"
+                );
             }
             for name in ["report_date", "recall_initiation_date"] {
                 let date = recall[name].as_str().expect("a date");
-                assert!(NaiveDate::parse_from_str(date, "%Y%m%d").is_ok() && date < "20261231", "{date}");
+                assert!(
+                    NaiveDate::parse_from_str(date, "%Y%m%d").is_ok() && date < "20261231",
+                    "{date}"
+                );
             }
             *classes.entry(recall["classification"].as_str().expect("a class")).or_default() += 1;
-            years.insert(recall["recall_initiation_date"].as_str().expect("a date")[..4].to_owned());
+            years
+                .insert(recall["recall_initiation_date"].as_str().expect("a date")[..4].to_owned());
             Recall::from_feed(recall.clone()).expect("a recall");
         }
         assert!(classes["Class II"] > 8_000 && classes["Class I"] > 300, "{classes:?}");
@@ -362,7 +499,8 @@ mod tests {
         assert_eq!(years.len(), 15, "2012 to 2026");
         let has = |text: &str| all.iter().any(|recall| recall.to_string().contains(text));
         assert!(has(r"\r\n") && has(r"\t") && has(r#"\""#) && has("é"));
-        let longest = all.iter().map(|recall| recall["code_info"].as_str().map_or(0, str::len)).max();
+        let longest =
+            all.iter().map(|recall| recall["code_info"].as_str().map_or(0, str::len)).max();
         assert!(longest > Some(10_000), "{longest:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -36,8 +36,9 @@ impl Spool {
 
     /// The rows but for those that came again.
     pub fn finish(self, superseded: &HashSet<u64>) -> Result<File> {
-        let writer = self.0.into_inner().map_err(|error| error.into_error());
-        let written = writer.and_then(|writer| writer.into_inner().map_err(|error| error.into_error()));
+        let writer = self.0.into_inner().map_err(csv::IntoInnerError::into_error);
+        let written =
+            writer.and_then(|writer| writer.into_inner().map_err(io::IntoInnerError::into_error));
         let file = rewound(written.context("write the snapshot")?)?;
         if superseded.is_empty() {
             return Ok(file);
@@ -86,7 +87,10 @@ impl Snapshots {
     /// Keeps the rows, before anything of them is sent. Returns the snapshot's path.
     pub async fn write(&self, file: File, at: DateTime<Utc>) -> Result<String> {
         let path = format!("{PREFIX}{}{CSV}", at.format(TIME));
-        self.0.put_file(&path, rewound(file)?, Put::Overwrite).await.context("keep the snapshot")?;
+        self.0
+            .put_file(&path, rewound(file)?, Put::Overwrite)
+            .await
+            .context("keep the snapshot")?;
         Ok(path)
     }
 
@@ -111,7 +115,8 @@ impl Snapshots {
         for path in all.iter().rev().filter_map(|path| path.strip_suffix(SENT)) {
             let time = path.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(CSV));
             let at = time.and_then(|time| NaiveDateTime::parse_from_str(time, TIME).ok());
-            let rows = self.0.get(&format!("{path}{SENT}")).await.context("read a snapshot's mark")?;
+            let rows =
+                self.0.get(&format!("{path}{SENT}")).await.context("read a snapshot's mark")?;
             let rows = rows.and_then(|rows| std::str::from_utf8(&rows).ok()?.parse().ok());
             let file = self.0.open(path).await.context("open the newest snapshot")?;
             if let (Some(at), Some(rows), Some(file)) = (at, rows, file) {

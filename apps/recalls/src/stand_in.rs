@@ -2,7 +2,7 @@
 //! network.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom};
+use std::io::{self, BufWriter, Seek, SeekFrom};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -98,7 +98,8 @@ fn zipped(section: &Section) -> Result<(File, u64)> {
     zip.start_file("device-enforcement.json", options).context("begin the zip")?;
     simulation::write_feed(section.seed, section.recalls, &mut zip)?;
     let file = zip.finish().context("finish the zip")?;
-    let mut file = file.into_inner().map_err(|error| error.into_error()).context("write the zip")?;
+    let mut file =
+        file.into_inner().map_err(io::IntoInnerError::into_error).context("write the zip")?;
     let bytes = file.seek(SeekFrom::End(0)).context("measure the zip")?;
     file.seek(SeekFrom::Start(0)).context("read the zip")?;
     Ok((file, bytes))

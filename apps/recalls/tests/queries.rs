@@ -26,7 +26,8 @@ async fn ask(name: &str) -> Vec<String> {
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).expect("a table");
     let tables = SessionContext::new();
     tables.register_table("enforcement", Arc::new(table)).expect("registered");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(name).with_extension("sql");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(name).with_extension("sql");
     let sql = std::fs::read_to_string(&file).expect(name);
     let answer = tables.sql(&sql).await.expect("planned").collect().await.expect("answered");
     let line = |batch: &RecordBatch, row| {
@@ -45,7 +46,10 @@ async fn by_classification() {
 async fn dangerous_and_open() {
     let answer = ask("dangerous_and_open").await;
     assert_eq!(answer.len(), 2, "{answer:?}");
-    assert!(answer[0].starts_with("Z-4 20260301 B") && answer[1].starts_with("Z-1 20260102 A"), "{answer:?}");
+    assert!(
+        answer[0].starts_with("Z-4 20260301 B") && answer[1].starts_with("Z-1 20260102 A"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]

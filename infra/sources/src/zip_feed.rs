@@ -104,7 +104,14 @@ impl ZipFeed {
     /// A feed at an `http://` or `https://` URL. Nothing is asked before [`ZipFeed::fetch`].
     pub fn new(url: &str, stop: CancellationToken) -> Result<Self, SourceError> {
         let (url, client) = download::client(url)?;
-        Ok(Self { client, url, limits: Limits::default(), tries: 5, tries_unreached: u32::MAX, stop })
+        Ok(Self {
+            client,
+            url,
+            limits: Limits::default(),
+            tries: 5,
+            tries_unreached: u32::MAX,
+            stop,
+        })
     }
 
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -154,7 +161,9 @@ impl ZipFeed {
             told(Progress::Failed { tries: failed, why: &fault.why });
             let most = if fault.unreached { self.tries_unreached } else { u32::MAX };
             if failed >= self.tries.min(most) {
-                return Err(SourceError::unavailable(format!("{doing} ({failed} tries)"), fault));
+                let tries =
+                    if failed == 1 { "1 try".to_owned() } else { format!("{failed} tries") };
+                return Err(SourceError::unavailable(format!("{doing} ({tries})"), fault));
             }
             warn!(error = %fault.why, "{doing} failed; trying again ({failed} of {})", self.tries);
             let jittered = step.mul_f64(rand::rng().random_range(0.5..1.0));

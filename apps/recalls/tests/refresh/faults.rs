@@ -115,8 +115,8 @@ async fn trouble_is_told_while_it_is_tried_again() {
         let told = async {
             loop {
                 let state = world.state().await;
-                if state.is_busy() && state.trouble.is_some() {
-                    return state.trouble.unwrap();
+                if let Some(trouble) = state.trouble.clone().filter(|_| state.is_busy()) {
+                    return trouble;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }

@@ -33,14 +33,21 @@ async fn they_say_so_and_give_way_to_real_ones() {
     assert_eq!(refresher.once(&CancellationToken::new()).await.unwrap(), sent(60, 0, 0));
     assert!(NOTICES.lock().unwrap().iter().any(|line| line.contains("MADE UP")));
     let state = world.state().await;
-    assert!(state.made_up && state.source.contains("made up") && state.trouble.is_none(), "{state:?}");
+    assert!(
+        state.made_up && state.source.contains("made up") && state.trouble.is_none(),
+        "{state:?}"
+    );
     assert!(state.etag.is_some(), "they came as real ones do");
     assert_eq!(world.table().await.len(), 60);
     assert_eq!(world.refresh().await.unwrap(), Ended::Unchanged);
 
-    let server = Server::start(Reply::Bytes(feed(&recalls(0..5)))).await;
+    let server = Server::start(Reply::Bytes(feed(&recalls(9_000..9_005)))).await;
     world.setup.settings.set("feed.url", server.url.as_str()).unwrap();
-    assert_eq!(world.refresh().await.unwrap(), sent(5, 0, 60), "all of them go, whatever the limit");
+    assert_eq!(
+        world.refresh().await.unwrap(),
+        sent(5, 0, 60),
+        "all of them go, whatever the limit"
+    );
     let state = world.state().await;
     assert!(!state.made_up && !state.source.contains("made up"), "{state:?}");
     assert_eq!(world.table().await.len(), 5);
@@ -103,6 +110,11 @@ async fn a_strangers_record_neither_stops_them_nor_stays() {
     assert_eq!(world.refresh().await.unwrap(), sent(60, 0, 0));
     let broken = millstream_topic::Outgoing::keyed("this is no recall", "broken on purpose");
     world.setup.topics.append("devices", vec![broken]).await.unwrap();
-    world.setup.topics.append("recalls.feed", vec![millstream_topic::Outgoing::keyed("feed", "{}")]).await.unwrap();
+    world
+        .setup
+        .topics
+        .append("recalls.feed", vec![millstream_topic::Outgoing::keyed("feed", "{}")])
+        .await
+        .unwrap();
     assert_eq!(world.refresh().await.unwrap(), sent(0, 0, 1), "it is cleared away");
 }

@@ -19,7 +19,8 @@ async fn seeded(world: &World) -> (Option<String>, BTreeMap<String, (String, Str
     let mut read = BTreeMap::new();
     let mut visit = |Rows { batch, versions }: Rows| {
         assert_eq!(batch.schema(), schema);
-        let column = |name| batch.column_by_name(name).unwrap().as_string_opt::<i32>().unwrap().clone();
+        let column =
+            |name| batch.column_by_name(name).unwrap().as_string_opt::<i32>().unwrap().clone();
         let (numbers, states, years) = (column("recall_number"), column("status"), column("year"));
         for row in 0..batch.num_rows() {
             let text = |column: &arrow::array::StringArray| column.value(row).to_owned();

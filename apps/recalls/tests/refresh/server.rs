@@ -67,7 +67,11 @@ impl Server {
             Reply::Tagged(tag, bytes) => {
                 let same = headers.get("if-none-match").is_some_and(|seen| seen == tag);
                 let builder = Response::builder().header("etag", tag);
-                if same { builder.status(304).body(Body::empty()) } else { builder.body(bytes.into()) }
+                if same {
+                    builder.status(304).body(Body::empty())
+                } else {
+                    builder.body(bytes.into())
+                }
             }
             Reply::Drip => {
                 let drip = stream::iter(0..).then(async |_: u32| {

@@ -85,7 +85,8 @@ async fn it_refreshes_when_due_and_when_asked_and_tells_of_it() {
 #[tokio::test]
 async fn a_stop_ends_it_and_is_no_trouble() {
     let server = Server::start(Reply::Drip).await;
-    let world = World::at(&server.url, &[("feed.idle_s", 60.0.into()), ("feed.download_s", 60.0.into())]);
+    let world =
+        World::at(&server.url, &[("feed.idle_s", 60.0.into()), ("feed.download_s", 60.0.into())]);
     let stop = CancellationToken::new();
     let refresher = world.refresher(Options::default());
     let started = Instant::now();
