@@ -31,14 +31,18 @@ pub fn router() -> Router<Arc<Site>> {
 }
 
 /// The parameters of a request, if the operation has all of them.
-pub fn parameters(query: Option<&str>, operation: &Operation) -> Result<Vec<(String, String)>, Refusal> {
+pub fn parameters(
+    query: Option<&str>,
+    operation: &Operation,
+) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = pairs(query.unwrap_or_default().as_bytes())?;
     let known: Vec<&str> = operation.query().map(|parameter| parameter.name).collect();
     match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(pairs),
-        Some((name, _)) if known.is_empty() => {
-            Err(Refusal::new(format!("parameter {} is unknown", shown(name)), "ask without parameters"))
-        }
+        Some((name, _)) if known.is_empty() => Err(Refusal::new(
+            format!("parameter {} is unknown", shown(name)),
+            "ask without parameters",
+        )),
         Some((name, _)) => Err(Refusal::new(
             format!("parameter {} is unknown", shown(name)),
             format!("the parameters are {}", known.join(", ")),
@@ -60,7 +64,8 @@ async fn recalls(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Re
         Ok(found) => {
             let next = offset + limit;
             let more = limit > 0 && next < found.total && next <= OFFSET_MAX;
-            let results: Vec<_> = found.hits.into_iter().map(|hit| Recall::new(hit.row).json()).collect();
+            let results: Vec<_> =
+                found.hits.into_iter().map(|hit| Recall::new(hit.row).json()).collect();
             let next = more.then(|| next_page(&asked, next, limit));
             let answer = json!({
                 "total": found.total, "offset": offset, "limit": limit, "next": next, "results": results,

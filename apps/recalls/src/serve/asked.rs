@@ -33,10 +33,17 @@ pub enum Facet {
 }
 
 impl Facet {
-    pub const ALL: [Facet; 6] =
-        [Facet::Classification, Facet::Status, Facet::State, Facet::Year, Facet::Event, Facet::Firm];
+    pub const ALL: [Facet; 6] = [
+        Facet::Classification,
+        Facet::Status,
+        Facet::State,
+        Facet::Year,
+        Facet::Event,
+        Facet::Firm,
+    ];
     /// Those offered beside the results.
-    pub const OFFERED: [Facet; 4] = [Facet::Classification, Facet::Status, Facet::State, Facet::Year];
+    pub const OFFERED: [Facet; 4] =
+        [Facet::Classification, Facet::Status, Facet::State, Facet::Year];
 
     /// Its parameter, and its column in the index.
     pub const fn name(self) -> &'static str {
@@ -78,7 +85,9 @@ impl Facet {
             Facet::Classification => format!("it is one of {}", CLASSES.join(", ")),
             Facet::Status => format!("it is one of {}", STATUSES.join(", ")),
             Facet::Year => "it is a year of four digits, as 2013".to_owned(),
-            Facet::State | Facet::Event | Facet::Firm => format!("it has at most {VALUE_MAX} characters"),
+            Facet::State | Facet::Event | Facet::Firm => {
+                format!("it has at most {VALUE_MAX} characters")
+            }
         }
     }
 }

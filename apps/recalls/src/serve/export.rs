@@ -58,7 +58,8 @@ async fn export(site: Arc<Site>, query: &str, format: Format) -> Response {
         let full = error_page(&site.shell, StatusCode::SERVICE_UNAVAILABLE, what, remedy);
         return ([(RETRY_AFTER, "60")], full).into_response();
     };
-    let mut reading = Reading { site, asked, offset: 0, seen: HashSet::new(), over: false, _room: room };
+    let mut reading =
+        Reading { site, asked, offset: 0, seen: HashSet::new(), over: false, _room: room };
     // The first stretch comes before the headers, so that a search that fails can still be told as such.
     let first = match reading.next().await {
         Ok(first) => first,
@@ -107,7 +108,11 @@ impl Reading {
         self.offset += found.hits.len();
         self.over = found.hits.is_empty() || self.offset >= found.total;
         let new = |hit: Hit| self.seen.insert(hit.key).then(|| Recall::new(hit.row));
-        Ok(Stretch { recalls: found.hits.into_iter().filter_map(new).collect(), first, last: self.over })
+        Ok(Stretch {
+            recalls: found.hits.into_iter().filter_map(new).collect(),
+            first,
+            last: self.over,
+        })
     }
 }
 

@@ -94,7 +94,10 @@ mod tests {
 
     #[test]
     fn words_are_marked_and_texts_stay_texts() {
-        assert_eq!(marked("pump", "Infusion PUMPS & more"), "Infusion <mark>PUMPS</mark> &amp; more");
+        assert_eq!(
+            marked("pump", "Infusion PUMPS & more"),
+            "Infusion <mark>PUMPS</mark> &amp; more"
+        );
         assert_eq!(marked("script", "<script>"), "&lt;<mark>script</mark>&gt;");
         assert_eq!(marked("<b>", "a <b> c"), "a &lt;b&gt; c");
         assert_eq!(marked("", "as it is"), "as it is");
@@ -112,7 +115,10 @@ mod tests {
     fn an_excerpt_shows_what_was_found() {
         let text = format!("{} needle {}", "straw ".repeat(200), "hay ".repeat(200));
         let excerpt = Terms::of("needle").excerpt(&text, 120).into_string();
-        assert!(excerpt.contains("<mark>needle</mark>") && excerpt.starts_with("… straw"), "{excerpt}");
+        assert!(
+            excerpt.contains("<mark>needle</mark>") && excerpt.starts_with("… straw"),
+            "{excerpt}"
+        );
         assert!(excerpt.len() < 160, "{excerpt}");
         assert_eq!(Terms::default().excerpt("a\n\tb", 120).into_string(), "a b");
         let unbroken = Terms::of("é").excerpt(&"é".repeat(500), 100).into_string();

@@ -10,7 +10,8 @@ use millstream_sinks::search::{IndexState, Searcher};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::pages::{feed_state, news};
+use super::figures::Figures;
+use super::pages::{feed_state, key_figures, news};
 use super::params::{number, pairs};
 use super::site::Site;
 use crate::feed_state::FeedState;
@@ -25,30 +26,22 @@ pub struct Pulse {
     pub feed: Option<FeedState>,
     /// `None`: the index can't be read.
     pub index: Option<IndexState>,
+    /// The last that could be asked for. `None`: none ever could.
+    pub figures: Option<Arc<Figures>>,
     /// Grows whenever there is something new to see.
     pub news: usize,
 }
 
 impl Pulse {
-    /// Takes what was seen now; whether anything is otherwise.
-    fn take(&mut self, feed: Option<FeedState>, index: Option<IndexState>) -> bool {
-        if (&self.feed, &self.index) == (&feed, &index) {
-            return false;
-        }
-        let rows = |index: &Option<IndexState>| match index {
-            Some(IndexState::Ready { rows, .. }) => Some(*rows),
-            _ => None,
-        };
-        let refreshed = |feed: &Option<FeedState>| {
-            let feed = feed.as_ref().filter(|feed| feed.new + feed.changed + feed.gone > 0);
-            feed.and_then(|feed| feed.refreshed_at)
-        };
-        // What is counted before the first look isn't news, nor is an index that can be read again.
-        let more = rows(&index).is_some() && self.index.is_some() && rows(&index) != rows(&self.index);
-        let fresh = self.feed.is_some() && refreshed(&feed).is_some() && refreshed(&feed) != refreshed(&self.feed);
-        self.news += usize::from(more || fresh);
-        (self.feed, self.index) = (feed, index);
-        true
+    /// How things are now; what can't be asked for stays as it was.
+    async fn next(&self, searcher: &dyn Searcher, feed: Option<FeedState>) -> Pulse {
+        let index = searcher.state().await.ok();
+        let figures = Figures::of(searcher).await.ok().map(Arc::new);
+        // While the index is filled for the first time, its progress says enough.
+        let ready = |index: &Option<IndexState>| matches!(index, Some(IndexState::Ready { .. }));
+        let news = ready(&index) && figures.is_some() && self.figures.is_some() && figures != self.figures;
+        let figures = figures.or_else(|| self.figures.clone());
+        Pulse { feed, index, figures, news: self.news + usize::from(news) }
     }
 }
 
@@ -58,19 +51,21 @@ pub async fn follow(
     mut feed: watch::Receiver<Option<FeedState>>,
     stop: CancellationToken,
 ) -> watch::Receiver<Pulse> {
-    let index = searcher.state().await.ok();
-    let first = Pulse { feed: feed.borrow_and_update().clone(), index, news: 0 };
-    let (sender, receiver) = watch::channel(first);
+    let told = feed.borrow_and_update().clone();
+    let (sender, receiver) = watch::channel(Pulse::default().next(searcher.as_ref(), told).await);
     tokio::spawn(async move {
-        let mut told = true;
+        let mut telling = true;
         while !sender.is_closed() {
             tokio::select! {
-                changed = feed.changed(), if told => told = changed.is_ok(),
+                changed = feed.changed(), if telling => telling = changed.is_ok(),
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = stop.cancelled() => return,
             }
-            let (index, feed) = (searcher.state().await.ok(), feed.borrow_and_update().clone());
-            sender.send_if_modified(|pulse| pulse.take(feed, index));
+            let (told, before) = (feed.borrow_and_update().clone(), sender.borrow().clone());
+            let next = before.next(searcher.as_ref(), told).await;
+            if next != before {
+                sender.send_replace(next);
+            }
         }
     });
     receiver
@@ -86,36 +81,37 @@ pub async fn events(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) ->
     };
     let every = site.every;
     site.hub.stream(site.pulse.clone(), move |pulse| {
-        vec![
-            ("feed", feed_state(pulse, every, Utc::now()).into_string()),
-            ("news", news(pulse.news != since).into_string()),
-        ]
+        let feed = ("feed", feed_state(pulse, every, Utc::now()).into_string());
+        let news = ("news", news(pulse.news != since).into_string());
+        let figures = pulse.figures.iter().map(|figures| ("figures", key_figures(figures).into_string()));
+        [feed, news].into_iter().chain(figures).collect()
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::serve::tests::{Fake, recalls};
 
-    fn fed(new: u64, second: i64) -> Option<FeedState> {
-        let refreshed_at = chrono::DateTime::from_timestamp(second, 0);
-        Some(FeedState { new, refreshed_at, ..FeedState::default() })
-    }
-
-    #[test]
-    fn news_is_what_can_be_seen_after_loading_again() {
-        let ready = |rows| Some(IndexState::Ready { rows, rebuilding: false });
-        let mut pulse = Pulse::default();
-        assert!(pulse.take(fed(40, 1), ready(40)));
-        assert_eq!(pulse.news, 0, "the first look");
-        assert!(!pulse.take(fed(40, 1), ready(40)));
-        assert!(pulse.take(fed(0, 2), ready(40)));
-        assert_eq!(pulse.news, 0, "a refresh that found nothing");
-        assert!(pulse.take(fed(3, 3), ready(40)));
-        assert_eq!(pulse.news, 1, "a refresh that found something");
-        assert!(pulse.take(fed(3, 3), ready(43)));
-        assert_eq!(pulse.news, 2, "its rows");
-        assert!(pulse.take(fed(3, 3), None) && pulse.take(fed(3, 3), ready(43)));
-        assert_eq!(pulse.news, 2, "an index that can be read again");
+    #[tokio::test]
+    async fn news_is_what_can_be_seen_after_loading_again() {
+        let fake = Fake::of(recalls(4));
+        let first = Pulse::default().next(&fake, None).await;
+        assert_eq!(first.news, 0, "the first look");
+        let refreshed = first.next(&fake, Some(FeedState::default())).await;
+        assert_eq!(refreshed.news, 0, "a refresh that found nothing");
+        fake.rows.lock().expect("lock")[3].insert("status".into(), json!("Ongoing"));
+        let changed = refreshed.next(&fake, None).await;
+        assert_eq!(changed.news, 1, "a change");
+        *fake.broken.lock().expect("lock") = true;
+        let broken = changed.next(&fake, None).await;
+        assert_eq!((broken.news, &broken.index, &broken.figures), (1, &None, &changed.figures));
+        *fake.broken.lock().expect("lock") = false;
+        assert_eq!(broken.next(&fake, None).await, changed, "an index that can be read again");
+        *fake.state.lock().expect("lock") = IndexState::Loading { rows: 1, from: "the topic".into() };
+        fake.rows.lock().expect("lock").truncate(1);
+        assert_eq!(changed.next(&fake, None).await.news, 1, "an index that is being filled");
     }
 }

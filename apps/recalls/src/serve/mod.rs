@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`serve`]: puts it all together.
-//! - `site`: what all pages share. `live`: what moves while a page is open.
+//! - `site`: what all pages share. `live`, `figures`: what moves while a page is open.
 //! - `params`, `asked`: an address, read strictly. `record`: a recall in words. `highlight`: what was looked for, marked.
 //! - `pages`: home, search, recall, the API's guide.
 //! - `analytics`: the recalls in figures.
@@ -12,6 +12,7 @@ mod analytics;
 mod api;
 mod asked;
 mod export;
+mod figures;
 mod highlight;
 mod live;
 mod openapi;
@@ -70,7 +71,8 @@ async fn run(task: Serve) -> Result<()> {
 
     let feed = feed_state::watch(task.topics.clone(), stop.clone()).await;
     let decoder = Arc::new(Json::new(schema()));
-    let view = View::follow(task.topics.clone(), &DEVICES, decoder, analytics::COLUMNS, stop.clone());
+    let view =
+        View::follow(task.topics.clone(), &DEVICES, decoder, analytics::COLUMNS, stop.clone());
     let analytics = analytics::router(shell(), view, feed.clone(), every, stop.clone());
     let searcher = task.stores.searcher(&RECALLS).context("open the search index")?;
     let pulse = live::follow(searcher.clone(), feed, stop.clone()).await;

@@ -47,22 +47,48 @@ pub const RECALLS: Operation = Operation {
     name: "searchRecalls",
     about: "Recalls that a search finds. Of several values of one parameter any may hold; different parameters must all hold.",
     parameters: &[
-        asked("q", "Words that must occur, or \"phrases\"; nothing: every recall", || json!({"type": "string", "maxLength": TEXT_MAX})),
-        asked("classification", "The FDA's class; may be repeated", || json!({"type": "array", "items": {"type": "string", "enum": CLASSES}})),
-        asked("status", "May be repeated", || json!({"type": "array", "items": {"type": "string", "enum": STATUSES}})),
+        asked(
+            "q",
+            "Words that must occur, or \"phrases\"; nothing: every recall",
+            || json!({"type": "string", "maxLength": TEXT_MAX}),
+        ),
+        asked(
+            "classification",
+            "The FDA's class; may be repeated",
+            || json!({"type": "array", "items": {"type": "string", "enum": CLASSES}}),
+        ),
+        asked(
+            "status",
+            "May be repeated",
+            || json!({"type": "array", "items": {"type": "string", "enum": STATUSES}}),
+        ),
         asked("state", "The firm's state, two letters, or region; may be repeated", texts),
-        asked("year", "In which the recall began, four digits; may be repeated", || json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9]{4}$"}})),
+        asked(
+            "year",
+            "In which the recall began, four digits; may be repeated",
+            || json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9]{4}$"}}),
+        ),
         asked("event_id", "The number of the event; may be repeated", texts),
-        asked("recalling_firm", "The firm's whole name, as recalls have it; may be repeated", texts),
-        asked("sort", "relevance (the usual one with q), newest (without), oldest, or firm", || {
-            json!({"type": "string", "enum": Order::ALL.map(Order::name)})
-        }),
-        asked("limit", "Recalls in the answer; 20 unless told", || {
-            json!({"type": "integer", "minimum": 0, "maximum": LIMIT_MAX, "default": 20})
-        }),
-        asked("offset", "Recalls that are passed over; what lies further is in the exports", || {
-            json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0})
-        }),
+        asked(
+            "recalling_firm",
+            "The firm's whole name, as recalls have it; may be repeated",
+            texts,
+        ),
+        asked(
+            "sort",
+            "relevance (the usual one with q), newest (without), oldest, or firm",
+            || json!({"type": "string", "enum": Order::ALL.map(Order::name)}),
+        ),
+        asked(
+            "limit",
+            "Recalls in the answer; 20 unless told",
+            || json!({"type": "integer", "minimum": 0, "maximum": LIMIT_MAX, "default": 20}),
+        ),
+        asked(
+            "offset",
+            "Recalls that are passed over; what lies further is in the exports",
+            || json!({"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0}),
+        ),
     ],
     example: "/api/v1/recalls?q=infusion+pump&classification=Class+I&limit=5",
     answer: || {
@@ -94,7 +120,11 @@ pub const SUGGEST: Operation = Operation {
     path: "/api/v1/suggest",
     name: "suggest",
     about: "How what was typed may go on: at most 8 recall numbers, firms and products.",
-    parameters: &[asked("q", "What was typed so far", || json!({"type": "string", "maxLength": TEXT_MAX}))],
+    parameters: &[asked(
+        "q",
+        "What was typed so far",
+        || json!({"type": "string", "maxLength": TEXT_MAX}),
+    )],
     example: "/api/v1/suggest?q=infu",
     answer: || {
         let suggestion = json!({"type": "object", "required": ["text", "label", "url", "rows"], "properties": {

@@ -85,7 +85,11 @@ pub fn number(
         Ok(number) if digits && range.contains(&number) => Ok(number),
         _ => Err(Refusal::new(
             format!("{name} {} can't be shown", shown(text)),
-            format!("{name} is a whole number from {} to {}; what lies further is in the exports", range.start(), range.end()),
+            format!(
+                "{name} is a whole number from {} to {}; what lies further is in the exports",
+                range.start(),
+                range.end()
+            ),
         )),
     }
 }

@@ -10,7 +10,11 @@ pub type FieldName = (&'static str, &'static str, &'static str);
 pub const FIELDS: [FieldName; 24] = [
     ("recall_number", "Recall number", "The FDA's number of the recall; unique"),
     ("event_id", "Event", "The number of the event; one event may lead to several recalls"),
-    ("classification", "Class", "Class I (most serious), Class II, Class III or Not Yet Classified"),
+    (
+        "classification",
+        "Class",
+        "Class I (most serious), Class II, Class III or Not Yet Classified",
+    ),
     ("status", "Status", "Ongoing, Completed, Terminated or Pending"),
     ("recalling_firm", "Firm", "The firm that recalls"),
     ("product_type", "Kind of product", "Devices"),
@@ -24,7 +28,11 @@ pub const FIELDS: [FieldName; 24] = [
     ("initial_firm_notification", "First notice by", "How the firm first told its customers"),
     ("report_date", "Reported", "Day of the FDA's enforcement report, YYYYMMDD"),
     ("recall_initiation_date", "Begun", "Day on which the firm began the recall, YYYYMMDD"),
-    ("center_classification_date", "Classified", "Day on which the FDA gave it its class, YYYYMMDD"),
+    (
+        "center_classification_date",
+        "Classified",
+        "Day on which the FDA gave it its class, YYYYMMDD",
+    ),
     ("termination_date", "Terminated", "Day on which the FDA ended it, YYYYMMDD"),
     ("address_1", "Address", "The firm's address, first line"),
     ("address_2", "Address, second line", "The firm's address, second line"),

@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -12,7 +12,6 @@ use millstream_web::{Shell, error_page};
 use tokio::sync::{Semaphore, watch};
 
 use super::live::Pulse;
-use super::pages::Figures;
 use super::params::Refusal;
 use super::record::Recall;
 
@@ -47,8 +46,6 @@ pub struct Site {
     pub exports: Arc<Semaphore>,
     asked_for_refresh: AtomicBool,
     refresh: Box<dyn Fn() + Send + Sync>,
-    /// The home page's last good figures.
-    figures: Mutex<Option<Arc<Figures>>>,
 }
 
 impl Site {
@@ -69,7 +66,6 @@ impl Site {
             exports: Arc::new(Semaphore::new(EXPORTS)),
             asked_for_refresh: AtomicBool::new(false),
             refresh: Box::new(refresh),
-            figures: Mutex::new(None),
         }
     }
 
@@ -83,14 +79,6 @@ impl Site {
     /// How feed and index are just now.
     pub fn pulse(&self) -> Pulse {
         self.pulse.borrow().clone()
-    }
-
-    pub fn keep(&self, figures: Arc<Figures>) {
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(figures);
-    }
-
-    pub fn kept(&self) -> Option<Arc<Figures>> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The recall of that number.

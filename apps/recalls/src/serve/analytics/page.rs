@@ -91,7 +91,7 @@ fn state(shown: &Shown, every: Duration, now: DateTime<Utc>) -> Markup {
 /// How the feed is, as the other pages tell it. They tell of the index, too, which isn't needed here.
 fn feed(shown: &Shown, every: Duration, now: DateTime<Utc>) -> Markup {
     let index = Some(IndexState::Ready { rows: shown.view.rows, rebuilding: false });
-    feed_state(&Pulse { feed: shown.feed.clone(), index, news: 0 }, every, now)
+    feed_state(&Pulse { feed: shown.feed.clone(), index, ..Pulse::default() }, every, now)
 }
 
 fn summary(figures: &Figures) -> Markup {

@@ -3,71 +3,27 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
-use millstream_sinks::search::{Query, SearchError, Sort};
 
 use super::pieces::{card, search_box};
 use super::states::live;
 use crate::serve::asked::{Asked, Facet};
+use crate::serve::figures::{Figures, urgent};
 use crate::serve::highlight::Terms;
 use crate::serve::record::{Recall, count};
 use crate::serve::site::Site;
 
-const NEWEST: usize = 5;
-
-/// What the home page shows of the recalls.
-#[derive(Debug, Default)]
-pub struct Figures {
-    total: usize,
-    class_one: usize,
-    ongoing: usize,
-    firms_states: usize,
-    newest: Vec<Recall>,
-    urgent: Vec<Recall>,
-}
-
 /// `/`
 pub async fn home(State(site): State<Arc<Site>>) -> Response {
     site.visited();
-    let figures = match figures(&site).await {
-        Ok(figures) => {
-            let figures = Arc::new(figures);
-            site.keep(figures.clone());
-            figures
-        }
+    let figures = match Figures::of(site.searcher.as_ref()).await {
+        Ok(figures) => Arc::new(figures),
         // The last good figures, under a notice that says so, are better than none.
-        Err(error) => match site.kept() {
+        Err(error) => match site.pulse().figures {
             Some(figures) => figures,
             None => return site.failed(&error),
         },
     };
     site.shell.page("Device recalls", "/", page(&site, &figures))
-}
-
-async fn figures(site: &Site) -> Result<Figures, SearchError> {
-    let facets = [Facet::Classification, Facet::Status, Facet::State].map(|facet| facet.name().to_owned());
-    let sort = Sort::Newest("report_date".into());
-    let all = Query { sort: sort.clone(), limit: NEWEST, facets: facets.to_vec(), ..Query::default() };
-    let filters = urgent().query(0, 0).filters;
-    let urgent = Query { filters, sort, limit: NEWEST, ..Query::default() };
-    let (all, urgent) = futures::try_join!(site.search(&all), site.search(&urgent))?;
-    let values = |name: Facet| all.facets.iter().find(|(column, _)| column == name.name());
-    let rows = |name: Facet, value: &str| {
-        let values = values(name).map_or(&[][..], |(_, values)| values);
-        values.iter().find(|(of, _)| of == value).map_or(0, |(_, rows)| *rows)
-    };
-    Ok(Figures {
-        total: all.total,
-        class_one: rows(Facet::Classification, "Class I"),
-        ongoing: rows(Facet::Status, "Ongoing"),
-        firms_states: values(Facet::State).map_or(0, |(_, values)| values.len()),
-        newest: all.hits.into_iter().map(|hit| Recall::new(hit.row)).collect(),
-        urgent: urgent.hits.into_iter().map(|hit| Recall::new(hit.row)).collect(),
-    })
-}
-
-/// The search for what matters most: Class I, not over yet.
-fn urgent() -> Asked {
-    Asked::default().with(Facet::Classification, "Class I").with(Facet::Status, "Ongoing")
 }
 
 fn page(site: &Site, figures: &Figures) -> Markup {
@@ -77,9 +33,8 @@ fn page(site: &Site, figures: &Figures) -> Markup {
             p.lead { "The FDA's enforcement reports on medical devices, searchable by number, firm, product and reason." }
             (search_box(&Asked::default()))
         }
-        (live(&site.pulse(), site.every))
+        (live(&site.pulse(), site.every, Some(key_figures(figures))))
         @if figures.total > 0 {
-            (key_figures(figures))
             div.columns {
                 (list("Newest recalls", &figures.newest, &Asked::default(), "All recalls, newest first"))
                 (list("Class I, still ongoing", &figures.urgent, &urgent(), "All ongoing Class I recalls"))
@@ -90,7 +45,8 @@ fn page(site: &Site, figures: &Figures) -> Markup {
     }
 }
 
-fn key_figures(figures: &Figures) -> Markup {
+/// The numbers. They stay current while the page is open.
+pub fn key_figures(figures: &Figures) -> Markup {
     let class_one = Asked::default().with(Facet::Classification, "Class I");
     let ongoing = Asked::default().with(Facet::Status, "Ongoing");
     let stat = |label: &str, number: usize, href: Option<String>| {
@@ -106,7 +62,7 @@ fn key_figures(figures: &Figures) -> Markup {
             (stat("Recalls", figures.total, Some(Asked::default().href())))
             (stat("Class I, most serious", figures.class_one, Some(class_one.href())))
             (stat("Ongoing", figures.ongoing, Some(ongoing.href())))
-            (stat("States and regions of firms", figures.firms_states, None))
+            (stat("States and regions of firms", figures.states, None))
         }
     }
 }

@@ -8,7 +8,7 @@ mod results;
 mod states;
 
 pub use guide::guide;
-pub use home::{Figures, home};
+pub use home::{home, key_figures};
 pub use recall::recall;
 pub use results::search;
 pub use states::{feed_state, news};

@@ -8,6 +8,7 @@ use millstream_sinks::search::{Query, Sort};
 use millstream_web::parts::scrolling;
 
 use super::pieces::{card, class_badge, status_badge, when};
+use super::states::made_up;
 use crate::serve::asked::{Asked, Facet};
 use crate::serve::highlight::Terms;
 use crate::serve::record::{Recall, href, meaning, recalls, segment};
@@ -24,7 +25,10 @@ const NUMBER_MAX: usize = 100;
 /// `/recalls/{recall_number}`
 pub async fn recall(State(site): State<Arc<Site>>, Path(number): Path<String>) -> Response {
     if number.chars().count() > NUMBER_MAX {
-        return site.missing("No recall has a number as long as that.", "A recall number looks like Z-0056-2013.");
+        return site.missing(
+            "No recall has a number as long as that.",
+            "A recall number looks like Z-0056-2013.",
+        );
     }
     match site.recall(&number).await {
         Ok(Some(recall)) => found(&site, &recall).await,
@@ -37,13 +41,16 @@ async fn found(site: &Site, recall: &Recall) -> Response {
     let (event, firm) = (like(recall, Facet::Event), like(recall, Facet::Firm));
     let (event, firm) = futures::join!(related(site, recall, event), related(site, recall, firm));
     let main = html! {
+        (made_up(&site.pulse().feed.unwrap_or_default()))
         article.recall-page {
             (head(recall))
             div.prose { (prose(recall)) }
             div.aside { (facts(recall)) (firm_section(recall)) }
         }
-        (related_section("Other recalls of this event", &event))
-        (related_section("More recalls by this firm", &firm))
+        div.columns {
+            (related_section("Other recalls of this event", &event))
+            (related_section("More recalls by this firm", &firm))
+        }
         p.more { a href={ "/api/v1/recalls/" (segment(recall.number())) } { "This recall as JSON" } }
     };
     let title = format!("{}: {}", recall.number(), short(recall.product(), 60));
@@ -76,7 +83,8 @@ async fn elsewhere(site: &Site, number: &str) -> Response {
 async fn near(site: &Site, number: &str) -> Vec<Proposal> {
     let letters: Vec<char> = number.trim().chars().collect();
     for less in [1, 3, 5, 7] {
-        let begin: String = letters.iter().take(letters.len().saturating_sub(less).max(2)).collect();
+        let begin: String =
+            letters.iter().take(letters.len().saturating_sub(less).max(2)).collect();
         // Without proposals the page is useful all the same.
         let near = proposals(site, &begin, 5).await.unwrap_or_default();
         if !near.is_empty() {
@@ -108,7 +116,8 @@ async fn related(site: &Site, recall: &Recall, asked: Option<Asked>) -> Option<R
     // A recall without its relatives is still worth reading.
     let found = site.search(&query).await.ok()?;
     let others = found.hits.into_iter().map(|hit| Recall::new(hit.row));
-    let shown: Vec<Recall> = others.filter(|other| other.number() != recall.number()).take(RELATED).collect();
+    let shown: Vec<Recall> =
+        others.filter(|other| other.number() != recall.number()).take(RELATED).collect();
     (!shown.is_empty()).then_some(Related { asked, total: found.total, shown })
 }
 
@@ -188,7 +197,11 @@ fn firm_section(recall: &Recall) -> Markup {
         let words: Vec<&str> = fields.iter().filter_map(|field| recall.text(field)).collect();
         (!words.is_empty()).then(|| words.join(", "))
     };
-    let place = [line(&["city", "state"]), line(&["postal_code"])].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let place = [line(&["city", "state"]), line(&["postal_code"])]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
     let lines = [line(&["address_1"]), line(&["address_2"]), Some(place), line(&["country"])];
     html! {
         section.card {

@@ -8,7 +8,9 @@ use millstream_web::parts::pager;
 
 use super::pieces::{card, search_box};
 use super::states::live;
-use crate::serve::asked::{Asked, CLASSES, Facet, OFFSET_MAX, Order, PAGES_MAX, PER_PAGE, STATUSES};
+use crate::serve::asked::{
+    Asked, CLASSES, Facet, OFFSET_MAX, Order, PAGES_MAX, PER_PAGE, STATUSES,
+};
 use crate::serve::highlight::Terms;
 use crate::serve::record::{Recall, count, recalls};
 use crate::serve::site::Site;
@@ -83,7 +85,7 @@ fn page(site: &Site, asked: &Asked, found: &Found, others: &Others) -> Markup {
     let pages = found.total.div_ceil(PER_PAGE).min(PAGES_MAX);
     html! {
         (search_box(asked))
-        (live(&site.pulse(), site.every))
+        (live(&site.pulse(), site.every, None))
         div.found {
             (facets(asked, found))
             section.hits aria-labelledby="found" {
@@ -122,7 +124,8 @@ fn chips(asked: &Asked) -> Markup {
 }
 
 fn orders(asked: &Asked) -> Markup {
-    let offered = Order::ALL.into_iter().filter(|order| *order != Order::Relevance || !asked.text.is_empty());
+    let offered =
+        Order::ALL.into_iter().filter(|order| *order != Order::Relevance || !asked.text.is_empty());
     html! {
         nav.orders aria-label="Order" {
             span { "Sort by" }
@@ -177,7 +180,9 @@ fn values(facet: Facet, asked: &Asked, found: &Found) -> Vec<(String, usize)> {
             values.push((value.clone(), 0));
         }
     }
-    let place = |known: &[&str], value: &str| known.iter().position(|of| *of == value).unwrap_or(known.len());
+    let place = |known: &[&str], value: &str| {
+        known.iter().position(|of| *of == value).unwrap_or(known.len())
+    };
     match facet {
         Facet::Classification => values.sort_by_key(|(value, _)| place(&CLASSES, value)),
         Facet::Status => values.sort_by_key(|(value, _)| place(&STATUSES, value)),

@@ -15,12 +15,13 @@ use crate::serve::record::day;
 /// A refresh that hasn't been heard of for so long has died.
 const SILENT: TimeDelta = TimeDelta::minutes(5);
 
-/// The part of a page that follows the feed. It is whole without a script, too.
-pub fn live(pulse: &Pulse, every: Duration) -> Markup {
+/// The part of a page that follows the feed, and the numbers if the page has them. It is whole without a script, too.
+pub fn live(pulse: &Pulse, every: Duration, figures: Option<Markup>) -> Markup {
     html! {
         div.site-state data-live={ "/events?since=" (pulse.news) } {
             div.news role="status" data-event="news" { (news(false)) }
             div.feed data-event="feed" { (feed_state(pulse, every, Utc::now())) }
+            @if let Some(figures) = figures { div.figures data-event="figures" { (figures) } }
         }
     }
 }
@@ -37,11 +38,7 @@ pub fn feed_state(pulse: &Pulse, every: Duration, now: DateTime<Utc>) -> Markup 
     let feed = pulse.feed.clone().unwrap_or_default();
     html! {
         (index_state(pulse.index.as_ref(), &feed))
-        @if feed.made_up {
-            (notice(Tone::Warn, "These recalls are made up", html! {
-                p { "The FDA's feed couldn't be reached, so records of the same shape stand in for it. Nothing here is a real recall." }
-            }))
-        }
+        (made_up(&feed))
         @if let Some(trouble) = &feed.trouble {
             (notice(Tone::Warn, "The last refresh failed", html! {
                 p { (trouble.what) }
@@ -57,18 +54,39 @@ pub fn feed_state(pulse: &Pulse, every: Duration, now: DateTime<Utc>) -> Markup 
     }
 }
 
+/// What nobody may overlook, wherever recalls are shown.
+pub fn made_up(feed: &FeedState) -> Markup {
+    html! {
+        @if feed.made_up {
+            (notice(Tone::Warn, "These recalls are made up", html! {
+                p { "The FDA's feed couldn't be reached, so records of the same shape stand in for it. Nothing here is a real recall." }
+            }))
+        }
+    }
+}
+
 fn index_state(index: Option<&IndexState>, feed: &FeedState) -> Markup {
     match index {
-        None => notice(Tone::Bad, "The search can't be reached just now", html! {
-            p { "It is tried again each second. What the pages show is the last good data." }
-        }),
-        Some(IndexState::Missing) => notice(Tone::Info, "There is nothing to search yet", html! {
-            p { "The search index is made by " code { "recalls process" } ", which hasn't run here yet." }
-        }),
+        None => notice(
+            Tone::Bad,
+            "The search can't be reached just now",
+            html! {
+                p { "It is tried again each second. What the pages show is the last good data." }
+            },
+        ),
+        Some(IndexState::Missing) => notice(
+            Tone::Info,
+            "There is nothing to search yet",
+            html! {
+                p { "The search index is made by " code { "recalls process" } ", which hasn't run here yet." }
+            },
+        ),
         Some(IndexState::Loading { rows, from }) => {
             let of = (feed.total > 0).then_some(feed.total.max(*rows as u64));
             let label = match of {
-                Some(of) => format!("Loading recalls from {from}: {} of {}", count(*rows as u64), count(of)),
+                Some(of) => {
+                    format!("Loading recalls from {from}: {} of {}", count(*rows as u64), count(of))
+                }
                 None => format!("Loading recalls from {from}: {} so far", count(*rows as u64)),
             };
             progress(&label, *rows as u64, of)
@@ -80,14 +98,17 @@ fn index_state(index: Option<&IndexState>, feed: &FeedState) -> Markup {
 fn busy(phase: &Phase) -> Markup {
     match phase {
         Phase::Idle => html! {},
-        Phase::Downloading { bytes: done, of: Some(of) } => {
-            progress(&format!("Refreshing: {} of {} downloaded", bytes(*done), bytes(*of)), *done, Some(*of))
-        }
+        Phase::Downloading { bytes: done, of: Some(of) } => progress(
+            &format!("Refreshing: {} of {} downloaded", bytes(*done), bytes(*of)),
+            *done,
+            Some(*of),
+        ),
         Phase::Downloading { bytes: done, of: None } => {
             progress(&format!("Refreshing: {} downloaded", bytes(*done)), *done, None)
         }
         Phase::Comparing { records, of: Some(of) } => {
-            let label = format!("Refreshing: {} of {} recalls compared", count(*records), count(*of));
+            let label =
+                format!("Refreshing: {} of {} recalls compared", count(*records), count(*of));
             progress(&label, *records, Some(*of))
         }
         Phase::Comparing { records, of: None } => {
@@ -107,7 +128,7 @@ fn fresh(feed: &FeedState, now: DateTime<Utc>) -> Markup {
                 Some(at) => { "Last refreshed " (moment(at, now)) }
                 None => "Not refreshed yet",
             }
-            @if !feed.source.is_empty() { " from " span.source { (feed.source) } }
+            @if !feed.source.is_empty() && !feed.made_up { " from " span.source { (feed.source) } }
             @if let Some(date) = &feed.last_updated { "; the feed's own date is " (dated(date)) }
             "."
         }
@@ -141,7 +162,9 @@ fn times(tries: u32) -> String {
 fn lasting(every: Duration) -> String {
     match every.as_secs() {
         3600 => "hour".to_owned(),
-        secs => millstream_web::words::lasting(i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000)),
+        secs => millstream_web::words::lasting(
+            i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000),
+        ),
     }
 }
 
@@ -160,7 +183,7 @@ mod tests {
 
     fn told(feed: FeedState, index: Option<IndexState>) -> String {
         let now = DateTime::from_timestamp(1_000_000, 0).expect("a time");
-        feed_state(&Pulse { feed: Some(feed), index, news: 0 }, HOUR, now).into_string()
+        feed_state(&Pulse { feed: Some(feed), index, ..Pulse::default() }, HOUR, now).into_string()
     }
 
     fn at(second: i64) -> Option<DateTime<Utc>> {
@@ -173,20 +196,38 @@ mod tests {
 
     #[test]
     fn each_state_is_told() {
-        let fresh = FeedState { refreshed_at: at(999_400), source: "<b>x</b>".into(), ..FeedState::default() };
+        let fresh = FeedState {
+            refreshed_at: at(999_400),
+            source: "<b>x</b>".into(),
+            ..FeedState::default()
+        };
         let text = told(fresh.clone(), ready());
-        assert!(text.contains("10 min ago") && text.contains("&lt;b&gt;x") && !text.contains("notice"), "{text}");
+        assert!(
+            text.contains("10 min ago") && text.contains("&lt;b&gt;x") && !text.contains("notice"),
+            "{text}"
+        );
         assert!(told(FeedState::default(), ready()).contains("Not refreshed yet"));
         let stale = FeedState { refreshed_at: at(1_000_000 - 7_201), ..FeedState::default() };
         assert!(told(stale, ready()).contains("out of date"));
-        assert!(told(FeedState { made_up: true, ..FeedState::default() }, ready()).contains("made up"));
-        let trouble = Some(Trouble { at: at(999_990).expect("a time"), what: "HTTP 500".into(), tries: 3 });
+        assert!(
+            told(FeedState { made_up: true, ..FeedState::default() }, ready()).contains("made up")
+        );
+        let trouble =
+            Some(Trouble { at: at(999_990).expect("a time"), what: "HTTP 500".into(), tries: 3 });
         let text = told(FeedState { trouble, ..fresh }, ready());
-        assert!(text.contains("HTTP 500") && text.contains("3 times") && text.contains("last good data"), "{text}");
+        assert!(
+            text.contains("HTTP 500")
+                && text.contains("3 times")
+                && text.contains("last good data"),
+            "{text}"
+        );
         assert!(told(FeedState::default(), None).contains("can't be reached"));
         assert!(told(FeedState::default(), Some(IndexState::Missing)).contains("recalls process"));
         let loading = Some(IndexState::Loading { rows: 12_000, from: "the topic".into() });
-        assert!(told(FeedState { total: 40_000, ..FeedState::default() }, loading).contains("12,000 of 40,000"));
+        assert!(
+            told(FeedState { total: 40_000, ..FeedState::default() }, loading)
+                .contains("12,000 of 40,000")
+        );
     }
 
     #[test]

@@ -93,7 +93,9 @@ async fn the_document_tells_what_is_there_and_nothing_else() {
         assert!(!answer.is_empty());
         for parameter in item["get"]["parameters"].as_array().expect("parameters") {
             if parameter["in"] == "path" {
-                assert!(parameter["required"] == true && item["get"]["responses"]["404"].is_object());
+                assert!(
+                    parameter["required"] == true && item["get"]["responses"]["404"].is_object()
+                );
                 continue;
             }
             let schema = &parameter["schema"];
@@ -121,8 +123,10 @@ async fn the_document_tells_what_is_there_and_nothing_else() {
 async fn every_parameter_that_is_read_is_in_the_document() {
     let stage = Stage::with(recalls(3)).await;
     let document = stage.json("/api/v1/openapi.json").await;
-    let parameters = document["paths"]["/api/v1/recalls"]["get"]["parameters"].as_array().expect("parameters");
-    let told: Vec<&str> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    let parameters =
+        document["paths"]["/api/v1/recalls"]["get"]["parameters"].as_array().expect("parameters");
+    let told: Vec<&str> =
+        parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
     let asked = crate::serve::asked::Facet::ALL.map(|facet| facet.name());
     for name in ["q", "sort", "limit", "offset"].into_iter().chain(asked) {
         assert!(told.contains(&name), "{name}");

@@ -28,7 +28,10 @@ impl Fake {
     fn check(&self) -> Result<(), SearchError> {
         match *self.broken.lock().expect("lock") {
             false => Ok(()),
-            true => Err(SearchError::Unavailable { doing: "open /secret/path".into(), source: "no such file".into() }),
+            true => Err(SearchError::Unavailable {
+                doing: "open /secret/path".into(),
+                source: "no such file".into(),
+            }),
         }
     }
 }
@@ -42,7 +45,9 @@ fn matches(row: &Map<String, Value>, query: &Query, passed_over: &str) -> bool {
     let words = query.text.to_lowercase();
     words.split_whitespace().all(|word| all.contains(word))
         && query.filters.iter().all(|(column, values)| {
-            column == passed_over || values.is_empty() || values.iter().any(|value| value == text(row, column))
+            column == passed_over
+                || values.is_empty()
+                || values.iter().any(|value| value == text(row, column))
         })
 }
 
@@ -51,15 +56,21 @@ impl Searcher for Fake {
     async fn search(&self, query: &Query) -> Result<Found, SearchError> {
         self.check()?;
         let rows = self.rows.lock().expect("lock").clone();
-        let mut found: Vec<_> = rows.iter().filter(|row| matches(row, query, "")).cloned().collect();
+        let mut found: Vec<_> =
+            rows.iter().filter(|row| matches(row, query, "")).cloned().collect();
         match &query.sort {
             Sort::Relevance => {}
             Sort::Newest(column) => found.sort_by(|a, b| text(b, column).cmp(text(a, column))),
-            Sort::Oldest(column) | Sort::Az(column) => found.sort_by(|a, b| text(a, column).cmp(text(b, column))),
+            Sort::Oldest(column) | Sort::Az(column) => {
+                found.sort_by(|a, b| text(a, column).cmp(text(b, column)))
+            }
         }
         let facets = query.facets.iter().map(|column| {
             let mut counts: Vec<(String, usize)> = Vec::new();
-            for row in rows.iter().filter(|row| matches(row, query, column) && !text(row, column).is_empty()) {
+            for row in rows
+                .iter()
+                .filter(|row| matches(row, query, column) && !text(row, column).is_empty())
+            {
                 match counts.iter_mut().find(|(value, _)| value == text(row, column)) {
                     Some((_, count)) => *count += 1,
                     None => counts.push((text(row, column).to_owned(), 1)),
@@ -69,7 +80,11 @@ impl Searcher for Fake {
         });
         let facets = facets.collect();
         let total = found.len();
-        let hit = |row: Map<String, Value>| Hit { key: text(&row, "recall_number").to_owned(), row, score: 1.0 };
+        let hit = |row: Map<String, Value>| Hit {
+            key: text(&row, "recall_number").to_owned(),
+            row,
+            score: 1.0,
+        };
         let hits = found.into_iter().skip(query.offset).take(query.limit).map(hit).collect();
         Ok(Found { total, hits, facets })
     }
@@ -79,7 +94,10 @@ impl Searcher for Fake {
         let rows = self.rows.lock().expect("lock");
         let mut found: Vec<Suggestion> = Vec::new();
         for column in ["recall_number", "recalling_firm", "product_description"] {
-            for row in rows.iter().filter(|row| text(row, column).to_lowercase().starts_with(&typed.to_lowercase())) {
+            for row in rows
+                .iter()
+                .filter(|row| text(row, column).to_lowercase().starts_with(&typed.to_lowercase()))
+            {
                 match found.iter_mut().find(|known| known.text == text(row, column)) {
                     Some(known) => (known.rows, known.key) = (known.rows + 1, None),
                     None => found.push(Suggestion {

@@ -8,7 +8,8 @@ const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 const FORMULA: &str = "=HYPERLINK(\"http://evil.example\",\"x\")";
 
 fn filled(value: &str, number: &str) -> Map<String, Value> {
-    let mut row: Map<String, Value> = FIELDS.iter().map(|name| ((*name).to_owned(), value.into())).collect();
+    let mut row: Map<String, Value> =
+        FIELDS.iter().map(|name| ((*name).to_owned(), value.into())).collect();
     row.insert("recall_number".into(), number.into());
     row.insert("year".into(), value.into());
     row
@@ -24,10 +25,22 @@ fn assert_harmless(page: &str) {
 async fn markup_in_every_field_is_text_everywhere() {
     let stage = Stage::with(vec![filled(SCRIPT, SCRIPT), filled(SCRIPT, "Z-1")]).await;
     let own = "/recalls/%3Cscript%3Ealert%281%29%3C%2Fscript%3E%22%27%3E%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E";
-    for path in ["/", "/search", "/search?q=script", "/search?q=nothing+%3Cscript%3E", "/recalls/Z-1", own, "/recalls/%3Cscript%3Ealert"] {
+    for path in [
+        "/",
+        "/search",
+        "/search?q=script",
+        "/search?q=nothing+%3Cscript%3E",
+        "/recalls/Z-1",
+        own,
+        "/recalls/%3Cscript%3Ealert",
+    ] {
         let page = stage.get(path).await;
         assert!(page.status == StatusCode::OK || path.ends_with("alert"), "{path}");
-        assert!(page.body.contains("&lt;script&gt;") || page.body.contains("<mark>script"), "{path}: {}", page.body);
+        assert!(
+            page.body.contains("&lt;script&gt;") || page.body.contains("<mark>script"),
+            "{path}: {}",
+            page.body
+        );
         assert_harmless(&page.body);
     }
     let answer = stage.get("/search").await;

@@ -22,9 +22,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::figures::Figures;
 use super::live::Pulse;
 use super::site::{Site, shell};
-use fake::Fake;
+pub use fake::Fake;
 
 /// A site to ask.
 struct Stage {
@@ -44,7 +45,8 @@ struct Answer {
 impl Stage {
     async fn with(rows: Vec<Map<String, Value>>) -> Stage {
         let fake = Arc::new(Fake::of(rows));
-        let first = Pulse { index: fake.state().await.ok(), ..Pulse::default() };
+        let figures = Figures::of(fake.as_ref()).await.ok().map(Arc::new);
+        let first = Pulse { index: fake.state().await.ok(), figures, ..Pulse::default() };
         let (pulse, receiver) = watch::channel(first);
         let refreshes = Arc::new(AtomicUsize::new(0));
         let count = refreshes.clone();
@@ -97,7 +99,7 @@ fn row(value: Value) -> Map<String, Value> {
 }
 
 /// `count` recalls: every third of Class I, odd ones from CA, each event with three.
-fn recalls(count: usize) -> Vec<Map<String, Value>> {
+pub fn recalls(count: usize) -> Vec<Map<String, Value>> {
     let one = |at: usize| {
         row(json!({
             "recall_number": format!("Z-{at:04}-2026"),

@@ -49,9 +49,15 @@ async fn a_search_shows_hits_with_marks_facets_and_pages() {
     assert_outline(&page);
     assert!(page.contains("50 recalls for “pump”") && page.contains("<mark>pump</mark>"), "{page}");
     assert_eq!(page.matches("<article").count(), 20);
-    assert!(page.contains(r#"href="/search?q=pump&amp;page=3""#) && !page.contains("page=4"), "{page}");
+    assert!(
+        page.contains(r#"href="/search?q=pump&amp;page=3""#) && !page.contains("page=4"),
+        "{page}"
+    );
     assert!(page.contains(r#"name="state" value="CA""#));
-    assert!(page.contains(r#"href="/search.csv?q=pump""#) && page.contains(r#"href="/search.json?q=pump""#));
+    assert!(
+        page.contains(r#"href="/search.csv?q=pump""#)
+            && page.contains(r#"href="/search.json?q=pump""#)
+    );
     assert!(stage.ok("/search?q=pump&page=3").await.matches("<article").count() == 10);
 }
 
@@ -89,7 +95,10 @@ async fn a_search_in_vain_shows_ways_on() {
     assert!(page.contains("without “zebra”") && page.contains("4 recalls"), "{page}");
     let typo = stage.ok("/search?q=Bolt&year=1999").await;
     assert!(typo.contains("without year it began 1999"), "{typo}");
-    assert!(typo.contains("Did you mean") && typo.contains("/search?recalling_firm=Bolt+%26+Sons"), "{typo}");
+    assert!(
+        typo.contains("Did you mean") && typo.contains("/search?recalling_firm=Bolt+%26+Sons"),
+        "{typo}"
+    );
 }
 
 #[tokio::test]
@@ -119,7 +128,10 @@ async fn a_recall_without_most_fields_is_a_page() {
     let stage = Stage::with(vec![row(json!({"recall_number": "Z/1 é", "status": null}))]).await;
     let page = stage.ok("/recalls/Z%2F1%20%C3%A9").await;
     assert_outline(&page);
-    assert!(page.contains("Product not described") && page.contains("hasn&#39;t classified") || page.contains("hasn't classified"));
+    assert!(
+        page.contains("Product not described") && page.contains("hasn&#39;t classified")
+            || page.contains("hasn't classified")
+    );
     assert!(stage.ok("/search").await.contains("/recalls/Z%2F1%20%C3%A9"));
 }
 
@@ -132,7 +144,10 @@ async fn a_number_that_is_not_there_leads_to_those_near_it() {
     assert!(answer.body.contains("/recalls/Z-0009-2026"), "{}", answer.body);
     let answer = stage.get("/recalls/z-0009-2026").await;
     assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/recalls/Z-0009-2026"));
-    assert_eq!(stage.get(&format!("/recalls/{}", "x".repeat(101))).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        stage.get(&format!("/recalls/{}", "x".repeat(101))).await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]

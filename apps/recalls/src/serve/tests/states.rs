@@ -16,9 +16,10 @@ use crate::serve::live::Pulse;
 async fn what_moves_is_on_the_pages_and_in_the_api() {
     let stage = Stage::with(recalls(3)).await;
     let phase = Phase::Comparing { records: 12_000, of: Some(40_000) };
-    let feed = FeedState { phase, told_at: Some(Utc::now()), made_up: true, ..FeedState::default() };
+    let feed =
+        FeedState { phase, told_at: Some(Utc::now()), made_up: true, ..FeedState::default() };
     let loading = IndexState::Loading { rows: 3, from: "the topic".into() };
-    stage.pulse.send_replace(Pulse { feed: Some(feed), index: Some(loading), news: 0 });
+    stage.pulse.send_replace(Pulse { feed: Some(feed), index: Some(loading), ..Pulse::default() });
     for path in ["/", "/search"] {
         let page = stage.ok(path).await;
         assert!(page.contains("12,000 of 40,000 recalls compared"), "{path}");
@@ -55,7 +56,10 @@ async fn a_search_that_is_down_is_told_and_the_home_page_stays() {
     for path in ["/search?q=x", "/recalls/Z-0001-2026", "/search.csv", "/search.json?q=x"] {
         let answer = stage.get(path).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert!(answer.body.contains("Try again in a minute") && !answer.body.contains("/secret"), "{path}");
+        assert!(
+            answer.body.contains("Try again in a minute") && !answer.body.contains("/secret"),
+            "{path}"
+        );
     }
     for path in ["/api/v1/recalls", "/api/v1/recalls/Z-0001-2026", "/api/v1/suggest?q=z"] {
         let answer = stage.get(path).await;
@@ -69,6 +73,7 @@ async fn a_search_that_is_down_is_told_and_the_home_page_stays() {
 async fn a_site_that_never_could_search_says_so() {
     let stage = Stage::with(recalls(3)).await;
     stage.fake.break_down();
+    stage.pulse.send_replace(Pulse::default());
     assert_eq!(stage.get("/").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -76,7 +81,8 @@ async fn a_site_that_never_could_search_says_so() {
 async fn open_pages_are_told_what_changes() {
     let stage = Stage::with(recalls(3)).await;
     let request = Request::get("/events?since=0").header(HOST, "localhost").body(Body::empty());
-    let response = stage.router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+    let response =
+        stage.router.clone().oneshot(request.expect("a request")).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let mut stream = response.into_body().into_data_stream();
     let mut told = String::new();
