@@ -204,6 +204,10 @@ impl Place {
 }
 
 /// Writes a file under another name, makes it durable, and renames it.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "overwriting is meant: readers see the old name or the new one"
+)]
 fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");
     let mut file = File::create(&aside)?;

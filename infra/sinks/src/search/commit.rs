@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_engine::ledger::{Entry, EntryKind};
 use millstream_engine::{Outcome, SinkError};
 use millstream_topic::TopicPartition;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::builds::{Build, Named, Place};
 use super::changes::Changes;
@@ -38,13 +39,18 @@ impl Ours {
         doing: String,
         work: impl FnOnce(&Self) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, SinkError> {
-        let told = doing.clone();
+        ended(self.start(doing, work).await)
+    }
+
+    /// Work that is under way when this returns, whether somebody waits for it or not.
+    pub fn start<T: Send + 'static>(
+        self: Arc<Self>,
+        doing: String,
+        work: impl FnOnce(&Self) -> Result<T, Fault> + Send + 'static,
+    ) -> JoinHandle<Result<T, SinkError>> {
         tokio::task::spawn_blocking(move || {
             work(&self).map_err(|fault| fault.told(&doing, self.place.path()))
         })
-        .await
-        // A panic or a shutdown in the middle: whether it took effect is for the next open to tell.
-        .map_err(|error| SinkError::unavailable(told, error))?
     }
 
     /// The build of this name with our new columns in it, if there are any.
@@ -53,6 +59,11 @@ impl Ours {
         self.place.describe(&target.id, &build)?;
         Ok(Named { id: target.id, build })
     }
+}
+
+/// A panic or a shutdown in the middle of the work: whether it took effect is for the next open to tell.
+pub(super) fn ended<T>(work: Result<Result<T, SinkError>, JoinError>) -> Result<T, SinkError> {
+    work.map_err(|error| SinkError::unavailable("work on an index", error))?
 }
 
 /// `opened`: the build in which the partition was opened. Superseded also where another build has taken its place:

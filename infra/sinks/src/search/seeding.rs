@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use millstream_engine::{Rows, SinkError};
 
 use super::changes::Changes;
-use super::commit::Ours;
+use super::commit::{Ours, ended};
 use super::faults::Fault;
 use super::index::Seed;
 use super::opening::Locked;
@@ -34,13 +34,12 @@ pub(super) async fn fill(
 ) -> Result<Locked, SinkError> {
     let (sender, steps) = sync_channel(AHEAD);
     let doing = format!("fill index {} from its seed", ours.index.name);
-    let writing = ours.clone().work(doing, move |ours| write(ours, locked, &steps));
-    let writing = tokio::spawn(writing);
+    // Started, not only spawned: while the seed waits for room it holds its thread, and a task might wait for that.
+    let writing = ours.clone().start(doing, move |ours| write(ours, locked, &steps));
     let read = read(seed.as_ref(), &sender).await;
     // Without an end the writer drops what isn't committed.
     drop(sender);
-    let written = writing.await;
-    let written = written.map_err(|error| SinkError::unavailable("fill an index", error))?;
+    let written = ended(writing.await);
     // The writer's error comes first: that the seed couldn't hand its rows over follows from it.
     match (read, written) {
         (Err(error), Ok(_)) | (_, Err(error)) => Err(error),

@@ -46,7 +46,7 @@ struct Start {
     offset: u32,
 }
 
-/// How good a suggestion is; less is better.
+/// How good a suggestion is; less is better. Equals come in the order of their texts, as entries do.
 type Rank = (bool, u32, std::cmp::Reverse<u32>, u32);
 
 impl Suggestions {
@@ -207,8 +207,8 @@ impl std::fmt::Debug for Suggestions {
     }
 }
 
-/// The texts of a fast field, each with its number of rows and one of them.
-fn texts(searcher: &Searcher, field: &str) -> Result<HashMap<String, (u32, DocAddress)>> {
+/// The texts of a fast field in order, each with its number of rows and one of them.
+fn texts(searcher: &Searcher, field: &str) -> Result<Vec<(String, (u32, DocAddress))>> {
     let mut texts: HashMap<String, (u32, DocAddress)> = HashMap::new();
     for (segment_ord, segment) in (0..).zip(searcher.segment_readers()) {
         let Some(column) = segment.fast_fields().str(field)? else { continue };
@@ -233,6 +233,8 @@ fn texts(searcher: &Searcher, field: &str) -> Result<HashMap<String, (u32, DocAd
             }
         }
     }
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    texts.sort_unstable();
     Ok(texts)
 }
 
