@@ -32,6 +32,9 @@ pub struct Shown {
     revision: Option<u64>,
 }
 
+/// Of which revision it is, and its PNG.
+type Picture = (Option<u64>, Bytes);
+
 /// Keeps [`Shown`] current. Clones share it.
 #[derive(Clone)]
 pub struct Board {
@@ -40,8 +43,8 @@ pub struct Board {
     shown: Arc<watch::Sender<Arc<Shown>>>,
     counting: Arc<Semaphore>,
     drawing: Arc<Semaphore>,
-    /// By the picture's name: of which revision it is.
-    pictures: Arc<Mutex<HashMap<String, (Option<u64>, Bytes)>>>,
+    /// By name.
+    pictures: Arc<Mutex<HashMap<String, Picture>>>,
 }
 
 impl Board {
