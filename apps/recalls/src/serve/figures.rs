@@ -22,9 +22,15 @@ pub struct Figures {
 
 impl Figures {
     pub async fn of(searcher: &dyn Searcher) -> Result<Figures, SearchError> {
-        let facets = [Facet::Classification, Facet::Status, Facet::State].map(|facet| facet.name().to_owned());
+        let facets = [Facet::Classification, Facet::Status, Facet::State]
+            .map(|facet| facet.name().to_owned());
         let sort = Sort::Newest("report_date".into());
-        let all = Query { sort: sort.clone(), limit: NEWEST, facets: facets.to_vec(), ..Query::default() };
+        let all = Query {
+            sort: sort.clone(),
+            limit: NEWEST,
+            facets: facets.to_vec(),
+            ..Query::default()
+        };
         let filters = urgent().query(0, 0).filters;
         let urgent = Query { filters, sort, limit: NEWEST, ..Query::default() };
         let (all, urgent) = futures::try_join!(searcher.search(&all), searcher.search(&urgent))?;

@@ -39,7 +39,8 @@ impl Pulse {
         let figures = Figures::of(searcher).await.ok().map(Arc::new);
         // While the index is filled for the first time, its progress says enough.
         let ready = |index: &Option<IndexState>| matches!(index, Some(IndexState::Ready { .. }));
-        let news = ready(&index) && figures.is_some() && self.figures.is_some() && figures != self.figures;
+        let news =
+            ready(&index) && figures.is_some() && self.figures.is_some() && figures != self.figures;
         let figures = figures.or_else(|| self.figures.clone());
         Pulse { feed, index, figures, news: self.news + usize::from(news) }
     }
@@ -83,7 +84,8 @@ pub async fn events(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) ->
     site.hub.stream(site.pulse.clone(), move |pulse| {
         let feed = ("feed", feed_state(pulse, every, Utc::now()).into_string());
         let news = ("news", news(pulse.news != since).into_string());
-        let figures = pulse.figures.iter().map(|figures| ("figures", key_figures(figures).into_string()));
+        let figures =
+            pulse.figures.iter().map(|figures| ("figures", key_figures(figures).into_string()));
         [feed, news].into_iter().chain(figures).collect()
     })
 }
@@ -110,7 +112,8 @@ mod tests {
         assert_eq!((broken.news, &broken.index, &broken.figures), (1, &None, &changed.figures));
         *fake.broken.lock().expect("lock") = false;
         assert_eq!(broken.next(&fake, None).await, changed, "an index that can be read again");
-        *fake.state.lock().expect("lock") = IndexState::Loading { rows: 1, from: "the topic".into() };
+        *fake.state.lock().expect("lock") =
+            IndexState::Loading { rows: 1, from: "the topic".into() };
         fake.rows.lock().expect("lock").truncate(1);
         assert_eq!(changed.next(&fake, None).await.news, 1, "an index that is being filled");
     }

@@ -127,7 +127,7 @@ async fn every_parameter_that_is_read_is_in_the_document() {
         document["paths"]["/api/v1/recalls"]["get"]["parameters"].as_array().expect("parameters");
     let told: Vec<&str> =
         parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    let asked = crate::serve::asked::Facet::ALL.map(|facet| facet.name());
+    let asked = crate::serve::asked::Facet::ALL.map(crate::serve::asked::Facet::name);
     for name in ["q", "sort", "limit", "offset"].into_iter().chain(asked) {
         assert!(told.contains(&name), "{name}");
     }
