@@ -1,8 +1,10 @@
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_console::PipelinePlan;
 use millstream_engine::{Happening, State, What};
+use millstream_topic::Backend;
 use serde_json::json;
 
 use crate::stage::*;
@@ -13,24 +15,7 @@ use crate::stage::*;
 #[ignore = "serves for a person to look at"]
 async fn look() {
     let topics = memory();
-    let step = now_ms() / 10_000 * 10_000;
-    for back in 1..1_500_i64 {
-        let at = step - back * 10_000;
-        let wave = 400.0 + 300.0 * (back as f64 / 40.0).sin() + (back * 7919 % 97) as f64;
-        for (pipeline, share) in
-            [("weather.table", 1.0), ("users.lake", 0.4), ("recalls.index", 0.05)]
-        {
-            let sample = json!({ "pipeline": pipeline, "first": "x-0", "at_ms": at, "rate": wave * share,
-                "lag": back * 7919 % 4000, "dead_letters": u32::from(back % 60 == 0) });
-            put(
-                &topics,
-                "millstream.history",
-                &format!("{pipeline}/x-0/{}", at / 10_000 % 2160),
-                &sample,
-            )
-            .await;
-        }
-    }
+    put_history(&topics).await;
     let mut told = Vec::new();
     for (number, host) in [(1, "mill-01.example"), (2, "mill-02.example"), (3, "mill-02.example")] {
         let mine =
@@ -73,8 +58,33 @@ async fn look() {
     let silent = worker("mill-03-example-99-c0ffee", "mill-03.example");
     tell(&topics, &silent, &index, &working(&[(0, 39_000, 40_000)]), 95_000).await;
     let _site = Site::at((Ipv4Addr::LOCALHOST, 9190).into(), &topics, None).await;
+    work(&told).await;
+}
+
+async fn put_history(topics: &Arc<dyn Backend>) {
+    let step = now_ms() / 10_000 * 10_000;
+    for back in 1..1_500_i64 {
+        let at = step - back * 10_000;
+        let wave = 400.0 + 300.0 * (back as f64 / 40.0).sin() + (back * 7919 % 97) as f64;
+        for (pipeline, share) in
+            [("weather.table", 1.0), ("users.lake", 0.4), ("recalls.index", 0.05)]
+        {
+            let sample = json!({ "pipeline": pipeline, "first": "x-0", "at_ms": at, "rate": wave * share,
+                "lag": back * 7919 % 4000, "dead_letters": u32::from(back % 60 == 0) });
+            put(
+                topics,
+                "millstream.history",
+                &format!("{pipeline}/x-0/{}", at / 10_000 % 2160),
+                &sample,
+            )
+            .await;
+        }
+    }
+}
+
+async fn work(told: &[Telling]) {
     for turn in 0..6_000_i64 {
-        for telling in &told {
+        for telling in told {
             telling.status.send_modify(|status| {
                 for at in &mut status.partitions {
                     at.end += 40 + turn % 7;

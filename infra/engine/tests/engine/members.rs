@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use millstream_engine::{Status, What};
+
 use crate::stage::{Stage, partition};
 
 #[tokio::test(start_paused = true)]
@@ -61,4 +63,29 @@ async fn two_workers_on_one_partition_never_double() {
     two.end().await.expect("end");
     stage.catch_up().await.expect("the rest");
     stage.assert_exact(2_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_partitions_is_told() {
+    let stage = Stage::new().await;
+    let mut first = stage.worker();
+    stage.send(0, 300).await;
+    first.until_delivered(300).await;
+    let mut second = stage.worker();
+    second.until("a share", |status| !status.partitions.is_empty()).await;
+    let happened = |status: &Status, what| status.happenings.iter().any(|one| one.what == what);
+    first.until("the share given up", |status| happened(status, What::Revoked)).await;
+    let told = first.status.borrow().clone();
+    assert!(happened(&told, What::Assigned), "{told:#?}");
+    let all = ["events-0", "events-1", "events.replay.test.events-0"];
+    assert_eq!(told.happenings[0].partitions, all);
+    assert!(told.batches.count > 0 && told.batches.count == told.totals.ranges, "{told:#?}");
+    stage.send(300, 310).await;
+    second
+        .until("an open range", |status| status.partitions.iter().any(|at| at.roll_at_ms.is_some()))
+        .await;
+    let told = second.status.borrow().clone();
+    assert!(told.partitions.iter().all(|at| at.next >= at.position), "{told:#?}");
+    first.end().await.expect("end");
+    second.end().await.expect("end");
 }
