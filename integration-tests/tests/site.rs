@@ -230,6 +230,31 @@ fn pages_follow_the_feed_while_they_are_open() {
 }
 
 #[test]
+fn a_broken_feed_is_told_and_the_last_good_data_stay() {
+    let feed = Feed::of(COUNT);
+    let site = Site::of(&feed);
+    let browser = site.open("/");
+    browser.wait_for_text(".stats dd", |text| text == COUNT.to_string());
+    mark(&browser);
+
+    let whole = std::fs::read(&site.feed).unwrap();
+    std::fs::write(&site.feed, &whole[..whole.len() / 2]).unwrap();
+    let file = site.feed.to_str().unwrap();
+    let failed = site.data.run("recalls", &["produce", "--once", "--file", file]);
+    failed.fails_with(&["feed.zip"]);
+    let told =
+        browser.wait_for_text(".site-state", |text| text.contains("The last refresh failed"));
+    assert!(told.contains("last good data"), "{told}");
+    assert!(is_marked(&browser), "loaded anew");
+    browser.goto(&site.url("/search"));
+    assert!(browser.wait_for("h1").contains(&COUNT.to_string()));
+    browser.assert_sound("site-trouble");
+
+    site.take(&feed);
+    browser.wait_for_text(".site-state", |text| !text.contains("failed"));
+}
+
+#[test]
 fn every_page_is_sound_in_every_look() {
     let site = Site::of(&Feed::of(COUNT).and_hostile());
     let browser = site.open("/");
