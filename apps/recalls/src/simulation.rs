@@ -9,168 +9,15 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 /// Changes whenever the same seed would make other recalls.
-pub const EDITION: u32 = 1;
+pub const EDITION: u32 = 2;
 
 /// The first and the last day on which recalls begin; the feed's own date.
 const FIRST: (i32, u32, u32) = (2012, 1, 2);
 const LAST: (i32, u32, u32) = (2026, 3, 20);
-const UPDATED: &str = "2026-04-01";
+const UPDATED: (i32, u32, u32) = (2026, 4, 1);
 
-/// Name, street, city, state, postal code, country. The first ones recall most.
-const FIRMS: [(&str, &str, &str, &str, &str, &str); 40] = [
-    (
-        "Northlake Medical Systems, Inc.",
-        "400 Harbor Pkwy",
-        "Waukegan",
-        "IL",
-        "60085-1200",
-        "United States",
-    ),
-    ("Halvorsen Orthopaedics LLC", "18 Foundry Way", "Warsaw", "IN", "46582-6000", "United States"),
-    ("Meridian Diagnostics Corp", "1 Assay Dr", "Tarrytown", "NY", "10591-5005", "United States"),
-    (
-        "Cascade Imaging USA, Inc.",
-        "221 Tomography Blvd",
-        "Malvern",
-        "PA",
-        "19355-1406",
-        "United States",
-    ),
-    (
-        "Bluestem Infusion Inc",
-        "3700 Prairie Rd",
-        "Lake Forest",
-        "CA",
-        "92630-7600",
-        "United States",
-    ),
-    (
-        "Corbel Surgical, a division of Corbel Holdings",
-        "77 Suture St",
-        "Plymouth",
-        "MN",
-        "55447-1100",
-        "United States",
-    ),
-    ("Pemberton Cardiac Devices", "9 Rhythm Ct", "Saint Paul", "MN", "55117-4200", "United States"),
-    (
-        "Arden & Voss Hospital Products",
-        "600 Sterile Ln",
-        "Mansfield",
-        "MA",
-        "02048-1500",
-        "United States",
-    ),
-    ("Tidewater Respiratory Care", "1550 Bay St", "Norfolk", "VA", "23510-2204", "United States"),
-    ("Sierra Vista Laboratories", "88 Reagent Ave", "Irvine", "CA", "92618-3005", "United States"),
-    (
-        "Kestrel Robotics Surgery Inc",
-        "1266 Console Ct",
-        "Sunnyvale",
-        "CA",
-        "94086-5206",
-        "United States",
-    ),
-    ("Great Plains Dental Supply", "52 Molar Rd", "Omaha", "NE", "68144-0004", "United States"),
-    (
-        "Lumen Ophthalmics, L.P.",
-        "6201 South Fwy",
-        "Fort Worth",
-        "TX",
-        "76134-2001",
-        "United States",
-    ),
-    ("Brandt Medizintechnik GmbH", "Röntgenstraße 12", "Tuttlingen", "", "78532", "Germany"),
-    ("Sōkei Medical Co., Ltd.", "2-44-1 Hatagaya", "Tokyo", "", "151-0072", "Japan"),
-    ("Ashgrove Wound Care", "310 Gauze Cir", "Memphis", "TN", "38116-3405", "United States"),
-    (
-        "Quillback Monitoring Systems",
-        "3000 Telemetry Rd",
-        "Andover",
-        "MA",
-        "01810-1099",
-        "United States",
-    ),
-    (
-        "Harrow Bros. Custom Procedure Trays",
-        "1430 Packer Dr",
-        "Waukegan",
-        "IL",
-        "60085-1201",
-        "United States",
-    ),
-    ("Delphin Dialysis Solutions", "920 Winter St", "Waltham", "MA", "02451-1521", "United States"),
-    ("Oakmoor Spine", "2500 Vertebra Way", "Memphis", "TN", "38132-1719", "United States"),
-    ("Palisade Biosciences", "4 Culture Ct", "Sparks", "MD", "21152-9212", "United States"),
-    ("Whitcombe Radiotherapy AB", "Kungstensgatan 8", "Stockholm", "", "113 57", "Sweden"),
-    (
-        "Redfern Endoscopy America",
-        "3500 Corporate Pkwy",
-        "Center Valley",
-        "PA",
-        "18034-8229",
-        "United States",
-    ),
-    (
-        "Summit Neuromodulation",
-        "25155 Rye Canyon Loop",
-        "Valencia",
-        "CA",
-        "91355-5004",
-        "United States",
-    ),
-    ("Larkspur Hearing Inc", "6600 Cochlea Ln", "Centennial", "CO", "80111-6800", "United States"),
-    ("Evergreen Point of Care", "19 Glucose Way", "Alameda", "CA", "94502-7001", "United States"),
-    ("Stonebridge Anesthesia", "3030 Vapor Dr", "Madison", "WI", "53718-7010", "United States"),
-    ("Calder Vascular, Inc.", "1415 W 3rd St", "Tempe", "AZ", "85281-2438", "United States"),
-    ("Novalis Implants Ireland Ltd", "Model Farm Rd", "Cork", "", "T12 XY88", "Ireland"),
-    ("Pinecrest Mobility", "1 Lift Way", "Elyria", "OH", "44035-4190", "United States"),
-    (
-        "Fairhaven Needle & Syringe",
-        "1 Bevel Dr",
-        "Franklin Lakes",
-        "NJ",
-        "07417-1815",
-        "United States",
-    ),
-    (
-        "Ridgeway Blood Bank Devices",
-        "10811 W Collins Ave",
-        "Lakewood",
-        "CO",
-        "80215-4440",
-        "United States",
-    ),
-    (
-        "Helix Molecular \"HMx\" Inc",
-        "4300 Hacienda Dr",
-        "Pleasanton",
-        "CA",
-        "94588-2722",
-        "United States",
-    ),
-    (
-        "Clearwater Contact Lens",
-        "7500 Centurion Pkwy",
-        "Jacksonville",
-        "FL",
-        "32256-0518",
-        "United States",
-    ),
-    ("Copper Canyon Lasers", "47733 Fremont Blvd", "Fremont", "CA", "94538-6506", "United States"),
-    ("St. Audrey Aesthetics", "1 Filler Pl", "Santa Barbara", "CA", "93111-2345", "United States"),
-    (
-        "Gulfstream Catheter",
-        "14420 NW 60th Ave",
-        "Miami Lakes",
-        "FL",
-        "33014-2807",
-        "United States",
-    ),
-    ("Blue Ridge Sutures", "4545 Creek Rd", "Durham", "NC", "27704-2722", "United States"),
-    ("Montclair Urology", "100 Stent Blvd", "Marlborough", "MA", "01752-1234", "United States"),
-    ("Dunmore Médical SAS", "12 rue de l’Église", "Lyon", "", "69003", "France"),
-];
+/// A line a firm: name, street, city, state, postal code, country. The first ones recall most.
+const FIRMS: &str = include_str!("simulation/firms.txt");
 
 /// A product, and what it is packed as.
 const PRODUCTS: [(&str, &str); 36] = [
@@ -264,7 +111,7 @@ pub fn write_feed(seed: u64, recalls: u32, out: &mut impl Write) -> Result<()> {
     let doing = "write made-up recalls";
     let meta = json!({
         "disclaimer": "These recalls are made up.",
-        "last_updated": UPDATED,
+        "last_updated": day(UPDATED).format("%Y-%m-%d").to_string(),
         "results": {"skip": 0, "limit": recalls, "total": recalls},
     });
     write!(out, "{{\"meta\":{meta},\"results\":[").context(doing)?;
@@ -283,12 +130,39 @@ pub struct Recalls {
     event: Event,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Firm {
+    name: &'static str,
+    street: &'static str,
+    city: &'static str,
+    state: &'static str,
+    postal_code: &'static str,
+    country: &'static str,
+}
+
+impl Firm {
+    /// Few firms have most of the recalls.
+    fn any(rng: &mut StdRng) -> Self {
+        let place = rng.random_range(0.0_f64..1.0).powf(2.2) * FIRMS.lines().count() as f64;
+        let mut parts = FIRMS.lines().nth(place as usize).unwrap_or_default().split('|');
+        let mut next = || parts.next().unwrap_or_default();
+        Self {
+            name: next(),
+            street: next(),
+            city: next(),
+            state: next(),
+            postal_code: next(),
+            country: next(),
+        }
+    }
+}
+
 /// What the recalls of one event share.
 #[derive(Debug)]
 struct Event {
     id: u32,
     left: u32,
-    firm: usize,
+    firm: Firm,
     product: usize,
     reason: usize,
     begun: NaiveDate,
@@ -327,8 +201,7 @@ impl Event {
         Self {
             id,
             left: [1, 1, 1, 2, 2, 3, 4, 6, 12][rng.random_range(0..9)],
-            // Few firms have most of the recalls.
-            firm: (rng.random_range(0.0_f64..1.0).powf(2.2) * FIRMS.len() as f64) as usize,
+            firm: Firm::any(rng),
             product,
             reason: (product * 5 + rng.random_range(0..6)) % REASONS.len(),
             begun: day(FIRST) + Duration::days((when * days as f64) as i64),
@@ -345,6 +218,8 @@ impl Event {
 
     fn recall(&self, number: u32, rng: &mut StdRng) -> Value {
         let classified = self.begun + Duration::days(rng.random_range(20..120));
+        // What was classified later isn't in the feed yet.
+        let classified = classified.min(day(UPDATED) - Duration::days(1));
         // Reports come out on Wednesdays.
         let report = classified
             + Duration::days(7 - i64::from((classified.weekday().num_days_from_monday() + 5) % 7));
@@ -355,14 +230,14 @@ impl Event {
             () if rng.random_bool(0.02) => ("Pending", None),
             () => ("Ongoing", None),
         };
-        let (firm, street, city, state, postal_code, country) = FIRMS[self.firm];
+        let Firm { name, street, city, state, postal_code, country } = self.firm;
         let year = report.year();
         let mut recall = json!({
             "recall_number": format!("Z-{number:04}-{year}"),
             "event_id": self.id.to_string(),
             "classification": self.classification,
             "status": status,
-            "recalling_firm": firm,
+            "recalling_firm": name,
             "product_type": "Devices",
             "product_description": self.product(number, rng),
             "product_quantity": quantity(rng),
@@ -393,7 +268,7 @@ impl Event {
 
     fn product(&self, number: u32, rng: &mut StdRng) -> String {
         let (product, packed) = PRODUCTS[self.product];
-        let brand = FIRMS[self.firm].0.split([' ', ',']).next().unwrap_or_default();
+        let brand = self.firm.name.split([' ', ',']).next().unwrap_or_default();
         let (model, letter) =
             (rng.random_range(100..9_999), char::from(b'A' + (number % 26) as u8));
         match rng.random_range(0..10) {
@@ -485,7 +360,7 @@ mod tests {
             for name in ["report_date", "recall_initiation_date"] {
                 let date = recall[name].as_str().expect("a date");
                 assert!(
-                    NaiveDate::parse_from_str(date, "%Y%m%d").is_ok() && date < "20261231",
+                    NaiveDate::parse_from_str(date, "%Y%m%d").is_ok() && date <= "20260401",
                     "{date}"
                 );
             }

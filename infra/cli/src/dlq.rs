@@ -6,7 +6,7 @@ use millstream_engine::Pipeline;
 use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Backend, Outgoing, Record, TopicPartition};
 
-use crate::apps::Where;
+use crate::apps::{APPS, Where};
 use crate::show::{self, say};
 
 /// Says which dead letter a replayed record was.
@@ -22,7 +22,7 @@ pub enum Verb {
     },
     /// Show a pipeline's, with their reasons and values
     Show {
-        /// `app.pipeline`
+        /// `app.pipeline`, or `app.produce`: what a producer could not send
         pipeline: String,
         /// At most so many
         #[arg(long, default_value_t = 20)]
@@ -46,8 +46,15 @@ pub async fn dlq(place: &Where, verb: Verb) -> Result<()> {
     match verb {
         Verb::List { json } => list(&place.open_all()?, json).await,
         Verb::Show { pipeline, max, json } => {
-            let (setup, pipeline) = place.pipeline(&pipeline)?;
-            show_letters(&letters(&setup, &pipeline).await?, max, json)
+            let app = pipeline.strip_suffix(".produce").unwrap_or_default();
+            let letters = match APPS.iter().find(|known| known.name == app) {
+                Some(app) => producers_letters(&Setup::open(app, &place.of(app))?).await?,
+                None => {
+                    let (setup, pipeline) = place.pipeline(&pipeline)?;
+                    letters(&setup, &pipeline).await?
+                }
+            };
+            show_letters(&letters, max, json)
         }
         Verb::Replay { pipeline, only } => {
             let (setup, pipeline) = place.pipeline(&pipeline)?;
@@ -59,11 +66,13 @@ pub async fn dlq(place: &Where, verb: Verb) -> Result<()> {
 async fn list(setups: &[Setup], json: bool) -> Result<()> {
     let mut counts: BTreeMap<(String, String, &str), u64> = BTreeMap::new();
     for setup in setups {
+        let mut found = producers_letters(setup).await?;
         for pipeline in &setup.pipelines {
-            for letter in letters(setup, pipeline).await? {
-                let key = (letter.pipeline, letter.at.topic, letter.kind.as_str());
-                *counts.entry(key).or_default() += 1;
-            }
+            found.extend(letters(setup, pipeline).await?);
+        }
+        for letter in found {
+            let key = (letter.pipeline, letter.at.topic, letter.kind.as_str());
+            *counts.entry(key).or_default() += 1;
         }
     }
     let mut lines = Vec::new();
@@ -86,12 +95,27 @@ async fn list(setups: &[Setup], json: bool) -> Result<()> {
 
 /// A pipeline's dead letters, each once, by topic, partition and offset.
 pub async fn letters(setup: &Setup, pipeline: &Pipeline) -> Result<Vec<DeadLetter>> {
+    let topics = pipeline.topics();
+    letters_in(setup, topics.iter().map(|topic| topic.name.as_ref()), &pipeline.id()).await
+}
+
+/// What an app's producer could not send, each once.
+async fn producers_letters(setup: &Setup) -> Result<Vec<DeadLetter>> {
+    let id = format!("{}.produce", setup.app.name);
+    letters_in(setup, setup.app.topics.iter().map(|topic| topic.name.as_ref()), &id).await
+}
+
+async fn letters_in(
+    setup: &Setup,
+    topics: impl Iterator<Item = &str>,
+    id: &str,
+) -> Result<Vec<DeadLetter>> {
     let mut found = BTreeMap::new();
-    for topic in pipeline.topics() {
-        let name = dead_letter::topic_for(&topic.name);
+    for topic in topics {
+        let name = dead_letter::topic_for(topic);
         for record in read_all(setup.topics.as_ref(), &name).await? {
             let letter = DeadLetter::from_record(&record)?;
-            if letter.pipeline == pipeline.id() {
+            if letter.pipeline == id {
                 found.insert((letter.at.clone(), letter.offset), letter);
             }
         }

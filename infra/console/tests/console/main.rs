@@ -3,7 +3,6 @@
 #![cfg(test)]
 
 mod group;
-mod look;
 mod pages;
 mod probes;
 mod stage;

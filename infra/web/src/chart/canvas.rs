@@ -32,7 +32,7 @@ impl Span {
 }
 
 /// Width of a letter, in the mean, at the labels' size (13 units).
-const LETTER: f64 = 7.4;
+const LETTER: f64 = 7.9;
 
 /// The `<svg>` element. With links inside it is a group, since what is inside an image can't be reached.
 pub(super) fn frame(
