@@ -40,19 +40,39 @@ return ['the page is ' + document.documentElement.scrollWidth + ' px wide, of ' 
   ...wide.slice(0, 5).map(e => '    ' + e.tagName + '.' + e.className)];";
 
 impl Browser {
-    /// Looks at the page that is open: wide and narrow, light and dark. Keeps a picture of each look, and panics
-    /// with everything that is wrong: what axe finds, what can be scrolled sideways, what was logged.
+    /// Looks at the page that is open: wide and narrow, light and dark, loaded anew at each width. Keeps a picture of
+    /// each look, and panics with everything that is wrong: what axe finds, what can be scrolled sideways, what was
+    /// logged.
     #[track_caller]
     pub fn assert_sound(&self, name: &str) {
-        let wrong = self.wrong(name);
-        assert!(wrong.is_empty(), "{}\n{}", self.url(), wrong.join("\n"));
+        self.assert_nothing(&self.wrong(name));
+    }
+
+    /// See [`Browser::assert_sound`]; without loading it anew, for what somebody has done to the page.
+    #[track_caller]
+    pub fn assert_sound_as_it_is(&self, name: &str) {
+        self.assert_nothing(&self.judged(name, false));
     }
 
     /// See [`Browser::assert_sound`].
     pub fn wrong(&self, name: &str) -> Vec<String> {
+        self.judged(name, true)
+    }
+
+    #[track_caller]
+    fn assert_nothing(&self, wrong: &[String]) {
+        assert!(wrong.is_empty(), "{}\n{}", self.url(), wrong.join("\n"));
+    }
+
+    fn judged(&self, name: &str, anew: bool) -> Vec<String> {
         let mut wrong = Vec::new();
+        let mut width = DESKTOP;
         for look in &LOOKS {
             self.look(look);
+            if anew && look.width != width {
+                self.told("load the page anew", self.client.refresh());
+            }
+            width = look.width;
             let found = self.violations().into_iter().chain(self.too_wide());
             wrong.extend(found.map(|what| format!("{} ({}): {what}", name, look.name)));
             self.picture(&format!("{name}-{}", look.name), look);
