@@ -1,6 +1,6 @@
 //! What somebody typed, as words and phrases. Whatever it is, it is no error.
 
-use super::fields::{folded, stemmed, tokens, words};
+use super::fields::{folded, lowered, stemmed, tokens, words};
 
 /// So many characters of a text count.
 const CHARS: usize = 512;
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Vec<Part> {
         for chunk in piece.split_whitespace() {
             let words = take(&mut left, split(chunk));
             if !words.is_empty() {
-                let folded = tokens(&mut folded(), chunk).concat();
+                let folded = lowered(chunk);
                 parts.push(Part::Chunk(Chunk { folded, words, is_last: false }));
             }
         }
@@ -75,7 +75,7 @@ fn split(text: &str) -> Vec<Word> {
         let stem = tokens(&mut stemmed(), &plain).concat();
         Word { plain, stem }
     };
-    tokens(&mut words(), text).into_iter().map(stem).collect()
+    tokens(&mut words(), &folded(text)).into_iter().map(stem).collect()
 }
 
 fn take(left: &mut usize, mut words: Vec<Word>) -> Vec<Word> {

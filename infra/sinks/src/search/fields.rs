@@ -11,26 +11,23 @@
 //! | `s_<column>` | rows | a text that is suggested: its beginning |
 //! | `_partition`, `_seq`, `_entry` | ledger | see `super::positions` |
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use tantivy::schema::{
     BytesOptions, FAST, Field as Slot, INDEXED, IndexRecordOption, NumericOptions, Schema,
     TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, RemoveLongFilter, SimpleTokenizer,
-    Stemmer, TextAnalyzer, TokenizerManager,
-};
-use tantivy::{Index as Store, IndexSettings, TantivyError, Term};
+use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, TextAnalyzer, TokenizerManager};
+use tantivy::{TantivyError, Term};
 
 use super::index::{Field, Index, Kind};
 
+// Tantivy's own analyzers: texts are folded before they come to them. Chains of filters put together here would
+// be compiled here, unoptimised in a debug build, and they are what filling an index spends its time in.
 const RAW: &str = "raw";
-const STEMMED: &str = "stemmed";
-const WORDS: &str = "words";
-const FOLDED: &str = "folded";
-/// Longer words are nobody's words.
-const WORD_BYTES: usize = 100;
+const STEMMED: &str = "en_stem";
+const WORDS: &str = "default";
 /// Texts of this boost and more are also found by typos and beginnings.
 const COUNTS: f32 = 1.0;
 /// Of a value that is compared whole.
@@ -88,7 +85,7 @@ pub(super) fn schema(index: &Index) -> Schema {
         };
         if !matches!(field.kind, Kind::Text { .. }) {
             add('v', whole(RAW).set_fast(RAW));
-            add('z', whole(FOLDED).set_fast(FOLDED));
+            add('z', whole(RAW).set_fast(RAW));
             continue;
         }
         add('t', prose());
@@ -153,50 +150,29 @@ pub(super) fn slot_name(prefix: char, column: &str) -> String {
     name
 }
 
-/// Sets the index's tokenizers: they belong to an open index, not to its files.
-pub(super) fn with_tokenizers(store: &mut Store) {
-    store.set_tokenizers(tokenizers());
-    store.set_fast_field_tokenizers(tokenizers());
-}
-
-pub(super) fn settings() -> IndexSettings {
-    IndexSettings::default()
-}
-
-fn tokenizers() -> TokenizerManager {
-    let manager = TokenizerManager::default();
-    manager.register(RAW, RawTokenizer::default());
-    manager.register(FOLDED, folded());
-    manager.register(WORDS, words());
-    manager.register(STEMMED, stemmed());
-    manager
-}
-
-/// A value in lower case, without accents.
-pub(super) fn folded() -> TextAnalyzer {
-    TextAnalyzer::builder(RawTokenizer::default())
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .build()
-}
-
-/// Words in lower case, without accents.
+/// Words in lower case.
 pub(super) fn words() -> TextAnalyzer {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(WORD_BYTES))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .build()
+    TokenizerManager::default().get(WORDS).unwrap_or_default()
 }
 
 /// Such words by their English stems.
 pub(super) fn stemmed() -> TextAnalyzer {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(WORD_BYTES))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .filter(Stemmer::new(Language::English))
-        .build()
+    TokenizerManager::default().get(STEMMED).unwrap_or_default()
+}
+
+/// The text without accents.
+pub(super) fn folded(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let whole = TextAnalyzer::builder(RawTokenizer::default()).filter(AsciiFoldingFilter);
+    Cow::Owned(tokens(&mut whole.build(), text).concat())
+}
+
+/// The text in lower case and without accents.
+pub(super) fn lowered(text: &str) -> String {
+    // Folded once more: lower case may bring an accent of its own (İ).
+    folded(&folded(text).to_lowercase()).into_owned()
 }
 
 /// What an analyzer makes of a text.

@@ -6,7 +6,7 @@ use millstream_engine::{Rows, SinkError};
 use super::fields::counts;
 
 /// How builds are laid out; another number means that older ones are replaced.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// A search index as a value: which columns of the rows are searched, and how. Columns that no field names are
 /// kept and shown, and not searched.

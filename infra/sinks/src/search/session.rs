@@ -17,9 +17,7 @@ use tantivy::{
 use super::builds::Build;
 use super::changes::{Change, Changes, Texts};
 use super::faults::Fault;
-use super::fields::{
-    Fields, key_text, schema, settings, suggested_text, value_text, with_tokenizers,
-};
+use super::fields::{Fields, folded, key_text, lowered, schema, suggested_text, value_text};
 use super::index::Index;
 use super::positions::{self, Positions, Seeded};
 use super::rows::encode;
@@ -35,15 +33,14 @@ const SEGMENTS_TO_MERGE: usize = 5;
 
 /// Makes the files of a new, empty build.
 pub(super) fn make(directory: &Path, index: &Index) -> Result<(), Fault> {
-    Store::builder().schema(schema(index)).settings(settings()).create_in_dir(directory)?;
+    Store::builder().schema(schema(index)).create_in_dir(directory)?;
     Ok(())
 }
 
 /// Opens the build in a directory, as it was last committed.
 pub(super) fn open(directory: &Path) -> Result<(Store, IndexReader), Fault> {
     let mmap = MmapDirectory::open(directory).map_err(tantivy::TantivyError::from)?;
-    let mut store = Store::open(mmap)?;
-    with_tokenizers(&mut store);
+    let store = Store::open(mmap)?;
     let reader = store.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
     Ok((store, reader))
 }
@@ -177,16 +174,19 @@ impl<'a> Session<'a> {
                 continue;
             }
             if let Some(slot) = declared.text {
-                document.add_text(slot, text);
+                document.add_text(slot, folded(text));
             }
-            for slot in [declared.value, declared.folded].into_iter().flatten() {
+            if let Some(slot) = declared.value {
                 document.add_text(slot, value_text(text));
+            }
+            if let Some(slot) = declared.folded {
+                document.add_text(slot, lowered(value_text(text)));
             }
             if let Some(slot) = declared.suggested {
                 document.add_text(slot, suggested_text(text));
             }
             if declared.counts {
-                document.add_text(self.fields.all, text);
+                document.add_text(self.fields.all, folded(text));
             }
         }
         document

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tantivy::{DocAddress, Result, Searcher};
 
-use super::fields::{folded, slot_name, tokens};
+use super::fields::{lowered, slot_name};
 use super::index::{Index, Kind};
 use super::searcher::Suggestion;
 
@@ -249,13 +249,8 @@ fn key_of(searcher: &Searcher, at: DocAddress) -> Result<Option<String>> {
 
 /// Lower case, no accents, and a blank for whatever stands between words.
 fn plain(text: &str) -> String {
-    let text = if text.is_ascii() {
-        text.to_ascii_lowercase()
-    } else {
-        tokens(&mut folded(), text).concat().to_lowercase()
-    };
     let mut plain = String::with_capacity(text.len());
-    for char in text.chars() {
+    for char in lowered(text).chars() {
         if char.is_alphanumeric() {
             plain.push(char);
         } else if !plain.is_empty() && !plain.ends_with(' ') {
