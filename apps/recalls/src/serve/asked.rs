@@ -17,7 +17,6 @@ pub const PAGES_MAX: usize = OFFSET_MAX / PER_PAGE;
 const PICKS_MAX: usize = 60;
 /// Longest name or number that is let through, in characters.
 const VALUE_MAX: usize = 512;
-const FACETS: usize = Facet::ALL.len();
 
 /// A column that narrows a search down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +140,7 @@ pub struct Asked {
     /// Trimmed, without control characters, at most [`TEXT_MAX`] characters.
     pub text: String,
     /// For each of [`Facet::ALL`] the values that are let through, sorted; none: all.
-    pub picked: [Vec<String>; FACETS],
+    pub picked: [Vec<String>; Facet::ALL.len()],
     pub order: Option<Order>,
     /// From 1.
     pub page: usize,
@@ -162,7 +161,7 @@ impl Asked {
     /// Reads parameters.
     pub fn of(pairs: &[(String, String)]) -> Result<Asked, Refusal> {
         let text = text(one(pairs, "q")?.unwrap_or_default())?;
-        let mut picked: [Vec<String>; FACETS] = Default::default();
+        let mut picked: [Vec<String>; Facet::ALL.len()] = Default::default();
         for (facet, values) in Facet::ALL.into_iter().zip(&mut picked) {
             *values = picks(pairs, facet)?;
         }

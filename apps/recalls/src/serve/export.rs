@@ -19,7 +19,7 @@ use super::record::{FIELDS, Recall};
 use super::site::Site;
 
 /// Hits that are read at a time.
-const STRETCH: usize = 500;
+const STRETCH: usize = 1_000;
 
 /// `/search.csv?q=…`
 pub async fn csv(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Response {
