@@ -28,10 +28,13 @@ pub struct App {
     /// Turns the outside into records until stopped, or once through.
     pub produce: fn(Produce) -> BoxFuture<'static, Result<()>>,
     /// Its pages for people, if it has any: served until stopped.
-    pub serve: Option<fn(Serve) -> BoxFuture<'static, Result<()>>>,
+    pub serve: Option<ServePages>,
     /// What its producer would ask with these settings; `check` sees whether it answers.
     pub feeds: fn(&Settings) -> Vec<Feed>,
 }
+
+/// Serves an app's pages until stopped.
+pub type ServePages = fn(Serve) -> BoxFuture<'static, Result<()>>;
 
 /// A URL that a producer asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

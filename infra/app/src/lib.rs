@@ -23,7 +23,7 @@ pub mod progress;
 pub mod serve;
 mod setup;
 
-pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve};
+pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve, ServePages};
 pub use command::main;
 pub use outlet::sql;
 pub use setup::{Places, Setup, hint};

@@ -168,7 +168,7 @@ async fn readers_miss_no_live_record_meanwhile() {
             assigned(&mut consumer).await;
             consumer.steer(Order::Seek(at(0), 0)).unwrap();
             let (mut newest, mut last) = (HashMap::new(), -1);
-            while newest.get(&Bytes::from("stop")).is_none() {
+            while !newest.contains_key(&Bytes::from("stop")) {
                 let pick = |event| {
                     if let Event::Records { records, .. } = event {
                         Ok(records)
