@@ -38,9 +38,10 @@ pub enum WhenUnreachable {
 }
 
 impl FeedSection {
-    /// Where it is, for people: no secrets.
+    /// Where it is, for people: no secrets, and of a file only its name, as the pages show it to everybody.
     pub fn place(&self) -> String {
-        if self.is_file() { self.file.display().to_string() } else { masked(&self.url) }
+        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.filter(|_| self.is_file()).unwrap_or_else(|| masked(&self.url))
     }
 
     pub fn is_file(&self) -> bool {
