@@ -73,19 +73,21 @@ impl FeedSection {
         let feed = ZipFeed::new(&self.url, stop.clone()).context("use [feed] url, or --url")?;
         let feed = feed.limits(self.limits()).tries(self.tries);
         let feed = if once { feed.tries_unreached(1) } else { feed };
-        Ok(download(&feed, seen, teller).await?)
+        Ok(download(&feed, seen, teller, !once).await?)
     }
 }
 
-/// Downloads and tells of it.
+/// Downloads and tells of it; of tries that failed, too, unless something else takes the feed's place at once.
 pub async fn download(
     feed: &ZipFeed,
     seen: &Seen,
     teller: &Teller,
+    failures: bool,
 ) -> Result<Option<FeedFile>, millstream_sources::SourceError> {
     let before = teller.state().trouble.map_or(0, |trouble| trouble.tries);
     let mut told = |progress: Progress<'_>| match progress {
         Progress::Bytes { bytes, of } => teller.phase(Phase::Downloading { bytes, of }),
+        Progress::Failed { .. } if !failures => {}
         Progress::Failed { tries, why } => {
             let what = format!("GET {}: {why}; it is tried again", feed.place());
             let trouble = Trouble { at: chrono::Utc::now(), what, tries: before + tries };

@@ -132,7 +132,7 @@ impl Round<'_> {
         let feed =
             ZipFeed::new(&server.url, self.stop.clone()).context("use the stand-in server")?;
         let seen = feed::seen(&self.teller.state(), &source, devices_id);
-        let file = feed::download(&feed, &seen, self.teller).await?;
+        let file = feed::download(&feed, &seen, self.teller, true).await?;
         Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: true }))
     }
 

@@ -82,7 +82,9 @@ fn state(shown: &Shown, every: Duration, now: DateTime<Utc>) -> Markup {
             }))
         }
         @if view.bad > 0 {
-            p.hint { (count(view.bad)) " records can't be read and aren't counted." }
+            p.hint {
+                (count(view.bad)) (if view.bad == 1 { " record" } else { " records" }) " can't be read: not counted."
+            }
         }
         (feed(shown, every, now))
     }
