@@ -24,5 +24,5 @@ pub use error::TopicError;
 pub use partitioner::{murmur2, partition_for_key};
 pub use record::{Outgoing, Placed, Record, Slice};
 pub use role::{Backend, Consumer, Event, Order, Subscriptions, Topics};
-pub use topic::{Bounds, Cleanup, Topic, TopicInfo, TopicPartition};
+pub use topic::{Bounds, Cleanup, Topic, TopicInfo, TopicPartition, UNKNOWN_ID};
 pub use url::open;

@@ -84,11 +84,14 @@ fn no_columns() -> SchemaRef {
     Schema::empty().into()
 }
 
+/// Stands for an identity that brokers don't tell, or didn't tell in time.
+pub const UNKNOWN_ID: &str = "unknown";
+
 /// A topic as it is: its identity and how far each partition reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicInfo {
     pub name: String,
-    /// Changes when a topic is deleted and created anew.
+    /// Changes when a topic is deleted and created anew. [`UNKNOWN_ID`] where the brokers don't tell.
     pub id: String,
     /// Identity of the cluster or log the topic lives in.
     pub cluster: String,

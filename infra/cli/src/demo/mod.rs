@@ -54,7 +54,14 @@ pub async fn demo(place: &Where, options: &Options) -> Result<bool> {
     ));
     let pages = if options.exit { None } else { Some(Pages::start(&parts, &bars).await?) };
     produce_and_process(&parts, options, &stop, &bars).await?;
-    // Ctrl-C ends the producing, not the promise: what is in the topics is brought to its sinks.
+    if stop.is_cancelled() && !options.endless {
+        if let Some(pages) = pages {
+            pages.close().await?;
+        }
+        eprintln!("Stopped before everything was worked off. `millstream demo` goes on from here.");
+        return Ok(true);
+    }
+    // Of an endless run Ctrl-C ends the producing, not the promise: what is in the topics is brought to its sinks.
     for part in &parts {
         catch_up(&part.setup).await.with_context(|| format!("finish {}", part.setup.app.name))?;
     }

@@ -21,11 +21,12 @@ pub async fn until_stopped(parts: &[Part], pages: &Pages, stop: &CancellationTok
         producing.extend(gently(part, stop));
     }
     let telling = super::report(parts, at_work, stop);
-    stop.cancelled().await;
+    // Ends with Ctrl-C, or with a pipeline that can't go on: which stops the others.
+    let worked = process::join(work, stop, false).await.context("run the workers");
     while producing.join_next().await.is_some() {}
-    process::join(work, stop, false).await.context("stop the workers")?;
     // It has nothing to tell but what was told.
     let _ = telling.await;
+    worked?;
     eprintln!("Stopped. `millstream verify` looks once more, `millstream demo` goes on from here.");
     Ok(())
 }

@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use millstream_topic::{Backend, Bounds, Record, Slice, TopicError, TopicInfo, TopicPartition};
+use millstream_topic::{
+    Backend, Bounds, Record, Slice, TopicError, TopicInfo, TopicPartition, UNKNOWN_ID,
+};
 
 use super::table::{Change, Table};
 use super::{Changed, Shared, ViewState};
@@ -178,7 +180,9 @@ impl Reading {
     /// The same topic, and all that was read of it is still in it.
     fn is_of(&self, info: &TopicInfo) -> bool {
         let there = |(next, bounds): (&i64, &Bounds)| *next <= bounds.end;
-        self.id == info.id
+        // An identity that wasn't told says nothing; the offsets do.
+        let told = |id: &str| id != UNKNOWN_ID;
+        (self.id == info.id || !(told(&self.id) && told(&info.id)))
             && self.next.len() <= info.partitions.len()
             && self.next.iter().zip(&info.partitions).all(there)
     }
@@ -257,4 +261,27 @@ struct Joined {
     /// Per record its key and its row; `None`: the key has none any more.
     keys: Vec<(Bytes, Option<u32>)>,
     bad: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_topic::Cleanup;
+
+    use super::*;
+
+    #[test]
+    fn a_topic_whose_identity_is_not_told_just_now_is_not_another_one() {
+        let info = |id: &str, end| TopicInfo {
+            name: "t".to_owned(),
+            id: id.to_owned(),
+            cluster: "c".to_owned(),
+            cleanup: Cleanup::Compact,
+            partitions: vec![Bounds { low: 0, end }],
+        };
+        let mut reading = Reading::new(&info("a", 10));
+        reading.next = vec![10];
+        assert!(reading.is_of(&info("a", 12)) && reading.is_of(&info(UNKNOWN_ID, 12)));
+        assert!(!reading.is_of(&info("b", 12)), "made anew");
+        assert!(!reading.is_of(&info(UNKNOWN_ID, 9)), "it lost its end");
+    }
 }

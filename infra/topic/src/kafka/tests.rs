@@ -50,7 +50,7 @@ async fn a_topic_has_an_identity() {
     let one = kafka.ensure(&Topic::named("one").partitions(3)).await.expect("make one");
     let two = kafka.ensure(&Topic::named("two")).await.expect("make two");
     assert_eq!((one.partitions.len(), two.partitions.len()), (3, 2));
-    assert_ne!(one.id, "unknown");
+    assert_ne!(one.id, crate::UNKNOWN_ID);
     assert_ne!(one.id, two.id);
     assert_eq!(one.cluster, two.cluster);
     assert_eq!(kafka.info("one").await.expect("look again"), Some(one));

@@ -8,7 +8,7 @@ use super::errors::{code, remedy, told};
 use super::quiet::Plain;
 use super::settings::LARGEST_RECORD;
 use super::topic_id::topic_id;
-use crate::{Bounds, Cleanup, Topic, TopicError, TopicInfo};
+use crate::{Bounds, Cleanup, Topic, TopicError, TopicInfo, UNKNOWN_ID};
 
 /// How long one question to the cluster may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ pub(super) fn look(admin: &Admin, topic: &str) -> Result<Option<(TopicInfo, i32)
     }
     let id = topic_id(admin.inner(), topic, broker, PATIENCE);
     let cluster = admin.inner().fetch_cluster_id(PATIENCE);
-    let unknown = || "unknown".to_owned();
+    let unknown = || UNKNOWN_ID.to_owned();
     let info = TopicInfo {
         name: topic.to_owned(),
         id: id.unwrap_or_else(unknown),
