@@ -8,7 +8,8 @@
 //! - [`SearchTarget`]: the writing side. `builds` (which one is served), `opening`, `seeding`, `commit`; `session`
 //!   (one writer's transactions), `changes` (a range as one change per key), `positions`, `owner`, `scan`.
 //! - [`Searcher`], [`Query`], [`Found`]: asking. [`SearchReader`] follows an index and answers from a `snapshot` of it:
-//!   `asked` (what was typed, as words), `matching` (what that means to tantivy), `counting` (facets), `suggestions`.
+//!   `asked` (what was typed, as words), `matching` (what that means to tantivy), `counting` (facets), `ranking` (sorts, pages),
+//!   `suggestions`.
 //! - `fields`, `rows`: how declared fields and whole rows are kept. `faults`: what errors call for.
 
 mod asked;
@@ -23,6 +24,7 @@ mod matching;
 mod opening;
 mod owner;
 mod positions;
+mod ranking;
 mod reader;
 mod rows;
 mod scan;
@@ -37,5 +39,7 @@ mod tests;
 
 pub use index::{Field, Index, Kind, Seed};
 pub use reader::SearchReader;
-pub use searcher::{Found, Hit, IndexState, Query, SearchError, Searcher, Sort, Suggestion};
+pub use searcher::{
+    Found, Hit, IndexState, Query, SearchError, Searcher, Snapshot, Sort, Suggestion,
+};
 pub use target::SearchTarget;

@@ -13,7 +13,7 @@ use super::faults::Fault;
 use super::fields::Fields;
 use super::index::Index;
 use super::positions::Positions;
-use super::searcher::{Found, IndexState, Query, SearchError, Searcher, Suggestion};
+use super::searcher::{self, Found, IndexState, Query, SearchError, Searcher, Suggestion};
 use super::session;
 use super::snapshot::Snapshot;
 use super::suggestions::Suggestions;
@@ -42,7 +42,7 @@ struct Follower {
     /// Held while gathering.
     gathering: Mutex<()>,
     /// Searches at once: more than there are processors only make each other slow.
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,8 @@ struct Shown {
     /// Whether was looked at all.
     looked: bool,
     snapshot: Option<Arc<Snapshot>>,
+    /// What tells it from others.
+    commit: Arc<str>,
     /// Of this or an earlier snapshot.
     suggestions: Option<(Arc<Snapshot>, Arc<Suggestions>)>,
     ready: bool,
@@ -70,6 +72,8 @@ struct Stamp {
     next: Option<String>,
     /// Checksums of what describes the build and its commit.
     described: Option<[u32; 2]>,
+    /// Grows with commits; merging segments leaves it as it is.
+    opstamp: Option<u64>,
 }
 
 impl std::fmt::Debug for Seen {
@@ -88,7 +92,7 @@ impl SearchReader {
             shown: RwLock::default(),
             seen: Mutex::default(),
             gathering: Mutex::default(),
-            searches: Semaphore::new(processors),
+            searches: Arc::new(Semaphore::new(processors)),
         };
         Self { follower: Arc::new(follower), tasks: Mutex::default() }
     }
@@ -103,6 +107,23 @@ impl SearchReader {
         let follower = self.follower.clone();
         self.work("open the index", move || follower.look()).await?;
         Ok(self.follower.shown())
+    }
+
+    /// Which state of the index is to answer, and its commit; `None` if there is none yet.
+    async fn asked_of(
+        &self,
+        query: &Query,
+    ) -> Result<Option<(Arc<Snapshot>, Arc<str>)>, SearchError> {
+        let Some(within) = &query.within else {
+            let shown = self.shown().await?;
+            return Ok(shown.snapshot.map(|snapshot| (snapshot, shown.commit)));
+        };
+        let index = self.follower.index.name;
+        let ours = |snapshot: &Arc<Snapshot>| snapshot.index.name == index;
+        match within.state::<Snapshot>().filter(ours) {
+            Some(snapshot) => Ok(Some((snapshot, within.commit()))),
+            None => Err(SearchError::Foreign { index: index.to_owned() }),
+        }
     }
 
     /// Sees to it that somebody follows: the tasks end with the runtime they were started in.
@@ -142,11 +163,21 @@ impl Drop for SearchReader {
 #[async_trait]
 impl Searcher for SearchReader {
     async fn search(&self, query: &Query) -> Result<Found, SearchError> {
-        let Some(snapshot) = self.shown().await?.snapshot else { return Ok(Found::default()) };
-        let query = query.clone();
-        // The semaphore is never closed.
-        let _permit = self.follower.searches.acquire().await;
-        self.work("search index", move || Ok(snapshot.search(&query))).await?
+        let Some((snapshot, commit)) = self.asked_of(query).await? else {
+            return Ok(Found::default());
+        };
+        let query = Query { within: None, ..query.clone() };
+        // The semaphore is never closed. Who asked may go away; the work goes on, and takes its place as long.
+        let permit = self.follower.searches.clone().acquire_owned().await;
+        let search = move || {
+            let _permit = permit;
+            let found = snapshot.search(&query);
+            Ok(found.map(|found| Found {
+                snapshot: Some(searcher::Snapshot::new(snapshot, commit)),
+                ..found
+            }))
+        };
+        self.work("search index", search).await?
     }
 
     async fn suggest(&self, text: &str, max: usize) -> Result<Vec<Suggestion>, SearchError> {
@@ -219,6 +250,8 @@ impl Follower {
         self.show(|shown| {
             shown.looked = true;
             shown.snapshot = Some(Arc::new(snapshot));
+            // Read before the searcher was opened: it may tell one commit twice, and misses none.
+            shown.commit = format!("{} {}", current.id, stamp.opstamp.unwrap_or_default()).into();
             shown.ready = current.build.ready;
             shown.rebuilding = stamp.next.is_some();
             shown.from = seeded.and_then(|seeded| seeded.from);
@@ -230,14 +263,15 @@ impl Follower {
     fn stamp(&self) -> Result<Stamp, Fault> {
         let current = self.place.name("current")?;
         let next = self.place.next()?.map(|next| next.id);
-        let described = current.as_ref().and_then(|id| {
-            let checksum = |file| {
-                let path = self.place.build_path(id).join(file);
-                fs::read(path).ok().map(|bytes| crc32fast::hash(&bytes))
-            };
-            Some([checksum("build.json")?, checksum("meta.json")?])
+        let files = current.as_ref().and_then(|id| {
+            let read = |file| fs::read(self.place.build_path(id).join(file)).ok();
+            Some([read("build.json")?, read("meta.json")?])
         });
-        Ok(Stamp { current, next, described })
+        let opstamp = files.as_ref().and_then(|[_, meta]| {
+            serde_json::from_slice::<serde_json::Value>(meta).ok()?.get("opstamp")?.as_u64()
+        });
+        let described = files.map(|files| files.map(|bytes| crc32fast::hash(&bytes)));
+        Ok(Stamp { current, next, described, opstamp })
     }
 
     /// Gathers suggestions, unless those of the newest snapshot are there. Blocks.
@@ -281,5 +315,50 @@ async fn gather_again(follower: Weak<Follower>) {
             tracing::debug!("{}", fault.told("gather suggestions", place.path()));
         }
         tokio::time::sleep((since.elapsed() * REST).max(LOOK_EVERY)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::tests::world::{World, put, rows};
+
+    /// Waits until so many searches have room.
+    async fn until_room(reader: &SearchReader, room: usize) {
+        let waited = async {
+            while reader.follower.searches.available_permits() != room {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap();
+    }
+
+    #[test]
+    fn who_goes_away_leaves_no_room_while_the_search_goes_on() {
+        // One thread to block, which this test holds: a search that has begun can't end.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let mut sink = world.sink().await;
+            put(&mut sink, 0, vec![rows(&[["Z-1", "A", "B", "C", "", ""]], 1)], vec![]).await;
+            let reader = Arc::new(world.reader());
+            reader.search(&Query::default()).await.unwrap();
+            let room = reader.follower.searches.available_permits();
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let holding = tokio::task::spawn_blocking(move || held.recv());
+            let asking = reader.clone();
+            let asked = tokio::spawn(async move { asking.search(&Query::default()).await });
+            until_room(&reader, room - 1).await;
+            asked.abort();
+            assert!(asked.await.unwrap_err().is_cancelled());
+            assert_eq!(reader.follower.searches.available_permits(), room - 1);
+            drop(release);
+            assert!(holding.await.unwrap().is_err());
+            until_room(&reader, room).await;
+        });
     }
 }

@@ -1,5 +1,7 @@
+use std::any::Any;
 use std::error::Error;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -33,6 +35,46 @@ pub struct Query {
     pub limit: usize,
     /// Facet columns to be counted.
     pub facets: Vec<String>,
+    /// Answers from exactly this state of the index, whatever was committed since: pages of one search then fit
+    /// together. `None`: the newest.
+    pub within: Option<Snapshot>,
+}
+
+/// A state of an index, out of [`Found::snapshot`]. Cheap to clone; while it is held, so are the files behind it. Two
+/// are equal when they are of the same commit.
+#[derive(Clone)]
+pub struct Snapshot {
+    state: Arc<dyn Any + Send + Sync>,
+    commit: Arc<str>,
+}
+
+impl Snapshot {
+    /// `state`: what the searcher itself answers from. `commit`: what tells it from other states of the index.
+    pub fn new<T: Any + Send + Sync>(state: Arc<T>, commit: impl Into<Arc<str>>) -> Self {
+        Self { state, commit: commit.into() }
+    }
+
+    /// What the searcher put in; `None` if it was another kind of searcher.
+    pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.state.clone().downcast().ok()
+    }
+
+    /// Changes with every commit of the index. To be kept where the state itself shall not be held.
+    pub fn commit(&self) -> Arc<str> {
+        self.commit.clone()
+    }
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.commit == other.commit
+    }
+}
+
+impl Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Snapshot").field(&self.commit).finish()
+    }
 }
 
 /// The order of hits; those that are equal in it come by key.
@@ -57,6 +99,8 @@ pub struct Found {
     /// For each column that was asked for, its values with their numbers of rows, most rows first. They count what
     /// would be found without the filter on the column itself.
     pub facets: Vec<(String, Vec<(String, usize)>)>,
+    /// What it was found in, for [`Query::within`]. `None`: there is no index yet.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// One row that was found.
@@ -99,6 +143,9 @@ pub enum SearchError {
         "use column {column:?} of index {index} to {purpose}: it isn't declared for that; declare it, or use another"
     )]
     Column { index: String, column: String, purpose: &'static str },
+    /// The caller's mistake: [`Query::within`] is of another index.
+    #[error("search index {index}: the snapshot is of another index; search within one that this index gave")]
+    Foreign { index: String },
     /// The index can't be read now; trying again may help.
     #[error("{doing}; try again, and if that doesn't help, rebuild the index")]
     Unavailable {

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use serde_json::{Map, Value};
-use tantivy::collector::sort_key::{SortBySimilarityScore, SortByString};
-use tantivy::collector::{Count, TopDocs};
+use tantivy::collector::Count;
 use tantivy::query::Query as Matches;
 use tantivy::schema::Value as _;
-use tantivy::{DocAddress, Order, Searcher, TantivyDocument};
+use tantivy::{DocAddress, Searcher, TantivyDocument};
 
 use super::asked::parse;
-use super::counting::{Counting, in_order};
+use super::counting::{Counted, Counting, in_order};
 use super::fields::{Fields, slot_name};
 use super::index::{Index, Kind};
 use super::matching::{Matching, all};
+use super::ranking::{By, Page, Ranks};
 use super::rows::to_json;
 use super::searcher::{Found, Hit, Query, SearchError, Sort};
 
@@ -32,6 +32,8 @@ pub(super) struct Snapshot {
     pub schema: SchemaRef,
     pub rows: usize,
     answers: Mutex<HashMap<String, Arc<Answer>>>,
+    /// The orders that were asked for, by fast field.
+    ranks: Mutex<HashMap<String, Arc<Ranks>>>,
 }
 
 /// What a query found, without the rows themselves.
@@ -51,7 +53,15 @@ impl Snapshot {
     ) -> tantivy::Result<Self> {
         let live = Matching { searcher: &searcher, fields: &fields }.live();
         let rows = searcher.search(&live, &Count)?;
-        Ok(Self { index, searcher, fields, schema, rows, answers: Mutex::default() })
+        Ok(Self {
+            index,
+            searcher,
+            fields,
+            schema,
+            rows,
+            answers: Mutex::default(),
+            ranks: Mutex::default(),
+        })
     }
 
     /// What `query` finds. Works the processor; a query that was asked before costs only its rows.
@@ -76,6 +86,7 @@ impl Snapshot {
             total: answer.total,
             hits: hits.collect::<tantivy::Result<_>>().map_err(unavailable)?,
             facets: answer.facets.clone(),
+            snapshot: None,
         })
     }
 
@@ -92,6 +103,17 @@ impl Snapshot {
             answers.clear();
         }
         answers.insert(asked, answer.clone());
+    }
+
+    /// The order of a fast field's values. Held while it is made: who asks for the same waits for it.
+    fn ranks(&self, field: &str) -> tantivy::Result<Arc<Ranks>> {
+        let mut ranks = self.ranks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = ranks.get(field) {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(Ranks::of(&self.searcher, field)?);
+        ranks.insert(field.to_owned(), made.clone());
+        Ok(made)
     }
 
     fn hit(&self, score: f32, at: DocAddress) -> tantivy::Result<Hit> {
@@ -132,6 +154,9 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
+/// How many there are, their values by column, and those of the page.
+type Hits = (usize, Counted, Vec<(f32, DocAddress)>);
+
 /// A query that was found to be possible.
 struct Plan<'a> {
     snapshot: &'a Snapshot,
@@ -143,10 +168,11 @@ struct Plan<'a> {
     order: Ordering,
 }
 
-/// A fast field by which hits are sorted.
+/// What hits are sorted by: relevance, or a fast field.
 enum Ordering {
     Relevance,
-    By(String, Order),
+    Up(String),
+    Down(String),
 }
 
 impl<'a> Plan<'a> {
@@ -161,19 +187,16 @@ impl<'a> Plan<'a> {
             let field = snapshot.fast_field(column, |_| true, "count rows by its values")?;
             facets.push((column.as_str(), field));
         }
-        let by = |column: &str, order| {
-            let field = snapshot.fast_field(column, |_| true, "sort")?;
-            Ok(Ordering::By(field, order))
-        };
+        let by = |column: &str| snapshot.fast_field(column, |_| true, "sort");
         let order = match &query.sort {
             Sort::Relevance => Ordering::Relevance,
-            Sort::Newest(column) => by(column, Order::Desc)?,
-            Sort::Oldest(column) => by(column, Order::Asc)?,
+            Sort::Newest(column) => Ordering::Down(by(column)?),
+            Sort::Oldest(column) => Ordering::Up(by(column)?),
             Sort::Az(column) => {
                 let is_name = |kind| matches!(kind, Kind::Id | Kind::Facet);
                 let field = snapshot.fast_field(column, is_name, "sort by name")?;
                 let folded = field.strip_prefix("v_").map(|name| format!("z_{name}"));
-                Ordering::By(folded.unwrap_or(field), Order::Asc)
+                Ordering::Up(folded.unwrap_or(field))
             }
         };
         Ok(Self { snapshot, query, filters, facets, order })
@@ -231,35 +254,26 @@ impl<'a> Plan<'a> {
         Ok(all(parts))
     }
 
-    #[allow(clippy::type_complexity, reason = "named where it is taken apart, a line above")]
-    fn hits(
-        &self,
-        matches: &dyn Matches,
-        counting: Counting,
-    ) -> tantivy::Result<(usize, super::counting::Counted, Vec<(f32, DocAddress)>)> {
-        let searcher = &self.snapshot.searcher;
-        let there = self.snapshot.rows;
-        let limit = self.query.limit.min(there.saturating_sub(self.query.offset));
+    /// How many there are, what the counted columns have, and the page that is wanted.
+    fn hits(&self, matches: &dyn Matches, counting: Counting) -> tantivy::Result<Hits> {
+        let Snapshot { searcher, rows, .. } = self.snapshot;
+        let limit = self.query.limit.min(rows.saturating_sub(self.query.offset));
         if limit == 0 {
             let (total, counted) = searcher.search(matches, &(Count, counting))?;
             return Ok((total, counted, Vec::new()));
         }
-        let top = TopDocs::with_limit(limit).and_offset(self.query.offset);
-        let by_key = (SortByString::for_field("_key"), Order::Asc);
-        match &self.order {
-            Ordering::Relevance => {
-                let top = top.order_by(((SortBySimilarityScore, Order::Desc), by_key));
-                let (total, counted, hits) = searcher.search(matches, &(Count, counting, top))?;
-                let hits = hits.into_iter().map(|((score, _), at)| (score, at));
-                Ok((total, counted, hits.collect()))
-            }
-            Ordering::By(field, order) => {
-                let by_field = (SortByString::for_field(field), *order);
-                let top = top.order_by((by_field, by_key));
-                let (total, counted, hits) = searcher.search(matches, &(Count, counting, top))?;
-                let hits = hits.into_iter().map(|(_, at)| (1.0, at));
-                Ok((total, counted, hits.collect()))
-            }
+        let by = match &self.order {
+            Ordering::Relevance => By::Score,
+            Ordering::Up(field) => By::Up(self.snapshot.ranks(field)?),
+            Ordering::Down(field) => By::Down(self.snapshot.ranks(field)?),
+        };
+        let is_scored = matches!(by, By::Score);
+        let keys = self.snapshot.ranks("_key")?;
+        let page = Page { by, keys, offset: self.query.offset, limit };
+        let (total, counted, mut hits) = searcher.search(matches, &(Count, counting, page))?;
+        if !is_scored {
+            hits.iter_mut().for_each(|(score, _)| *score = 1.0);
         }
+        Ok((total, counted, hits))
     }
 }

@@ -241,3 +241,41 @@ async fn an_index_that_is_not_there_is_missing_and_no_error() {
     assert_eq!(reader.search(&query("x")).await.unwrap(), Found::default());
     assert!(reader.suggest("x", 8).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_search_within_a_snapshot_sees_nothing_of_what_came_later() {
+    let (world, reader) = world().await;
+    let page = |offset, within: &Option<Snapshot>| Query {
+        offset,
+        limit: 3,
+        within: within.clone(),
+        ..query("")
+    };
+    let first = reader.search(&page(0, &None)).await.unwrap();
+    let pinned = first.snapshot.clone();
+    assert!(pinned.is_some());
+    let again = reader.search(&page(0, &None)).await.unwrap();
+    assert_eq!(again.snapshot, pinned, "nothing was committed");
+
+    let mut sink = world.sink().await;
+    let more = ["Z-0000-2019", "New", "New pump", "Class I", "20190101", ""];
+    let gone = (1..=4).map(|n| delete(&format!("Z-000{n}-202{}", (n - 1) / 2), 50 + n)).collect();
+    put(&mut sink, 0, vec![rows(&[more], 50)], gone).await;
+    let newer = async {
+        while reader.search(&page(0, &None)).await.unwrap().snapshot == pinned {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), newer).await.unwrap();
+    assert_eq!(found(&reader, &query("")).await, "05678");
+
+    put(&mut sink, 0, vec![rows(&ROWS[..4], 60)], vec![]).await;
+    let mut seen = String::new();
+    for offset in [0, 3, 6] {
+        seen += &found(&reader, &page(offset, &pinned)).await;
+    }
+    assert_eq!(seen, "12345678");
+    let foreign = Some(Snapshot::new(std::sync::Arc::new(1), "1"));
+    let refused = reader.search(&page(0, &foreign)).await.unwrap_err();
+    assert!(refused.to_string().contains("another index"), "{refused}");
+}
