@@ -145,6 +145,8 @@ fn the_demo_ends_with_an_object_and_its_tables_can_be_asked() {
         "health.vehicles",
         "weather.table",
         "weather.backup",
+        "recalls.table",
+        "recalls.search",
     ];
     assert_eq!(ids, all);
     for report in pipelines {
@@ -173,6 +175,8 @@ fn ask_all_tables(data: &Data) {
         "user_details_5",
         "my_keyspace.user_details_5",
         "weather_backup",
+        "enforcement",
+        "recalls.enforcement",
     ] {
         let count = number(&data.query(&format!("SELECT count(*) AS n FROM {table}"))[0], "n");
         assert!(count > 0, "{table}");
