@@ -144,7 +144,9 @@ pub enum SearchError {
     )]
     Column { index: String, column: String, purpose: &'static str },
     /// The caller's mistake: [`Query::within`] is of another index.
-    #[error("search index {index}: the snapshot is of another index; search within one that this index gave")]
+    #[error(
+        "search index {index}: the snapshot is of another index; search within one that this index gave"
+    )]
     Foreign { index: String },
     /// The index can't be read now; trying again may help.
     #[error("{doing}; try again, and if that doesn't help, rebuild the index")]

@@ -5,6 +5,6 @@ mod rebuilding;
 mod seeding;
 mod speed;
 mod suite;
-mod world;
+pub(super) mod world;
 
 use super::*;

@@ -63,6 +63,7 @@ fn any_text_is_answered() {
             offset: offset % 4,
             limit,
             facets: vec!["firm".to_owned(), "class".to_owned()],
+            within: None,
         };
         let unfiltered = Query { filters: vec![], offset: 0, ..query.clone() };
         runtime.block_on(async {
