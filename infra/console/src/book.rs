@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use millstream_topic::Record;
 
 use crate::history::History;
-use crate::told::{Sample, Told};
+use crate::told::{PAST, Past, Sample, Told};
 
 /// A worker that told nothing for so long is silent, in milliseconds.
 pub(crate) const SILENT_MS: i64 = 15_000;
@@ -58,9 +58,24 @@ impl Book {
 
     /// Takes a record of [`crate::told::HISTORY`].
     pub(crate) fn take_history(&mut self, record: &Record) {
+        let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
+        if let Some(key) = key.filter(|key| key.starts_with(PAST)) {
+            return self.take_past(key, record.value.as_deref());
+        }
         let Some(value) = &record.value else { return };
         match serde_json::from_slice::<Sample>(value) {
-            Ok(sample) if sample.rate.is_finite() => self.history.take(sample),
+            Ok(sample) if sample.rate.is_finite() && !sample.pipeline.is_empty() => {
+                self.history.take(sample);
+            }
+            _ => self.bad += 1,
+        }
+    }
+
+    fn take_past(&mut self, key: &str, value: Option<&[u8]>) {
+        let Some(value) = value else { return self.history.drop_past(key) };
+        match serde_json::from_slice::<Past>(value) {
+            // The slot is the writer's matter, the pipeline isn't.
+            Ok(past) if past.belongs_under(key) => self.history.take_past(key, past),
             _ => self.bad += 1,
         }
     }

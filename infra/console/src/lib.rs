@@ -3,7 +3,7 @@
 //! console reads it.
 //!
 //! # Layout
-//! - [`report`]: publishes how a worker stands, and takes that back when it ends.
+//! - [`report`]: publishes how a worker stands, and takes that back when it ends; `subject`: one pipeline of it.
 //! - [`Worker`], [`PipelinePlan`]: who tells, and what a pipeline is made of.
 //! - `told`: the two topics and their records.
 //! - `rate`: events per second out of positions.
@@ -21,6 +21,7 @@ mod pages;
 mod rate;
 mod report;
 mod serve;
+mod subject;
 mod told;
 mod view;
 mod worker;

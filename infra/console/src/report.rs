@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::rate::Rates;
-use crate::told::{HISTORY, PipelineTold, SAMPLE_MS, STATUS, Sample, Told, taken_back};
+use crate::subject::Subject;
+use crate::told::{HISTORY, PipelineTold, SAMPLE_MS, STATUS, Told, taken_back};
 use crate::worker::{PipelinePlan, Worker, memory, now_ms};
 
 /// How often it is looked whether something changed.
@@ -25,8 +25,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Publishes how these pipelines stand, for whoever serves the console: each second while something changes,
-/// at least every 5 s. After `stop` it waits for the pipelines' ends, and takes back what it told. Topics
-/// that can't be reached are warned of once and tried again; the pipelines don't notice.
+/// at least every 5 s. After `stop` it waits for the pipelines' ends, and takes back what it told but for
+/// samples and happenings, which stay for those who look later. Topics that can't be reached are warned of once and tried again; the pipelines don't notice.
 pub fn report(
     topics: Arc<dyn Backend>,
     worker: Worker,
@@ -36,21 +36,6 @@ pub fn report(
     let pipelines = told.into_iter().map(|(plan, status)| Subject::new(plan, status)).collect();
     let reporter = Reporter { topics, worker, pipelines, made: false, troubled: false, last: None };
     tokio::spawn(reporter.run(stop))
-}
-
-/// A pipeline that is told about.
-struct Subject {
-    plan: PipelinePlan,
-    status: watch::Receiver<Status>,
-    rates: Rates,
-    /// Dead letters at the last sample.
-    dead: u64,
-}
-
-impl Subject {
-    fn new(plan: PipelinePlan, status: watch::Receiver<Status>) -> Self {
-        Self { plan, status, rates: Rates::default(), dead: 0 }
-    }
 }
 
 struct Reporter {
@@ -79,7 +64,11 @@ impl Reporter {
             // A look that takes long is dropped when the end comes: nobody waits for it any more.
             tokio::select! {
                 at = &mut ended, if over.is_none() => over = Some(at),
-                () = async { ticks.tick().await; self.look(&mut sampled).await } => {}
+                () = async {
+                    ticks.tick().await;
+                    self.look(&mut sampled).await;
+                    self.keep(Instant::now(), false).await;
+                } => {}
                 () = closed(statuses), if over.is_some() => {}
             }
         }
@@ -98,7 +87,8 @@ impl Reporter {
         let slot = wall / SAMPLE_MS;
         if slot != *sampled {
             *sampled = slot;
-            let samples = self.samples(&pipelines, wall);
+            let told = self.pipelines.iter_mut().zip(&pipelines);
+            let samples = told.filter_map(|(one, told)| one.sample(told, wall)).collect();
             self.send(&HISTORY.name, samples).await;
         }
         let due = self
@@ -116,24 +106,20 @@ impl Reporter {
         }
     }
 
-    fn samples(&mut self, told: &[PipelineTold], at_ms: i64) -> Vec<Outgoing> {
-        let mut samples = Vec::new();
-        for (one, told) in self.pipelines.iter_mut().zip(told) {
-            let dead = told.status.totals.dead_lettered;
-            let since = dead.saturating_sub(std::mem::replace(&mut one.dead, dead));
-            // Who stands by has nothing to tell.
-            let Some(first) = told.status.partitions.first() else { continue };
-            let sample = Sample {
-                pipeline: told.plan.id(),
-                first: format!("{}-{}", first.topic, first.partition),
-                at_ms,
-                rate: told.rate(),
-                lag: told.status.lag(),
-                dead_letters: since,
-            };
-            samples.extend(sample.to_record());
+    /// Writes down what happened, so that it is known when this worker has gone. `all`: though nothing changed.
+    async fn keep(&mut self, now: Instant, all: bool) {
+        let wall = now_ms();
+        let due: Vec<_> = (0..self.pipelines.len())
+            .filter(|index| all || self.pipelines[*index].is_past_due(now))
+            .collect();
+        let pasts: Vec<_> =
+            due.iter().map(|index| self.pipelines[*index].past(&self.worker, wall)).collect();
+        let records = pasts.iter().filter_map(|past| past.to_record().ok()).collect();
+        if self.send(&HISTORY.name, records).await {
+            for (index, past) in due.into_iter().zip(pasts) {
+                self.pipelines[index].kept = Some((now, past.happenings));
+            }
         }
-        samples
     }
 
     /// Whether it could be sent. Trouble is told once.
@@ -177,17 +163,14 @@ impl Reporter {
         if self.last.is_none() {
             return;
         }
-        let gone = vec![taken_back(&self.worker.id)];
+        let farewell = async {
+            // What happened in the drain too, and until when there was a worker.
+            self.keep(Instant::now(), true).await;
+            let gone = vec![taken_back(&self.worker.id)];
+            self.send(&STATUS.name, gone).await;
+        };
         // Who can't be told sees that this worker is silent.
-        let _ = timeout(FAREWELL, self.send(&STATUS.name, gone)).await;
-    }
-}
-
-impl Subject {
-    fn tell(&mut self, now: Instant) -> PipelineTold {
-        let status = self.status.borrow().clone();
-        let rates = self.rates.of(&status.partitions, now);
-        PipelineTold { plan: self.plan.clone(), status, rates }
+        let _ = timeout(FAREWELL, farewell).await;
     }
 }
 

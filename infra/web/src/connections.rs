@@ -1,4 +1,5 @@
-//! A listener that holds no more connections than it can bear, and drops those that have gone quiet.
+//! A listener that holds no more connections than it can bear, and drops those that have gone quiet or take too long
+//! to ask.
 
 use std::future::Future;
 use std::io;
@@ -16,8 +17,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections at once; more wait in the system's queue.
 const MOST: usize = 1024;
-/// A connection on which nothing moves for so long is dropped. Longer than the pause between two signs of
-/// life of an event stream.
+/// A connection on which nothing moves for so long is dropped; so is one that has begun to ask, and in that time
+/// was answered nothing, however it dribbles on. Longer than the pause between two signs of life of an event stream,
+/// and than a page may take.
 const QUIET: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bounded {
@@ -46,7 +48,7 @@ impl Listener for Bounded {
             if stream.set_nodelay(true).is_err() {
                 continue; // it is gone already
             }
-            return (Connection { stream, quiet: Box::pin(sleep(QUIET)), _room: room }, from);
+            return (Connection::new(stream, room), from);
         }
     }
 
@@ -59,18 +61,29 @@ impl Listener for Bounded {
 pub(crate) struct Connection {
     stream: TcpStream,
     quiet: Pin<Box<Sleep>>,
+    /// Something was read since the last answer.
+    asking: bool,
     _room: OwnedSemaphorePermit,
 }
 
 impl Connection {
+    fn new(stream: TcpStream, room: OwnedSemaphorePermit) -> Self {
+        Self { stream, quiet: Box::pin(sleep(QUIET)), asking: false, _room: room }
+    }
+
     /// Passes on what an operation came to; an error once nothing has moved for too long.
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
+        asking: bool,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.quiet.as_mut().reset(Instant::now() + QUIET);
+            // What is read after what was read is the same request, which has had its time since it began.
+            if !(self.asking && asking) {
+                self.quiet.as_mut().reset(Instant::now() + QUIET);
+            }
+            self.asking = asking;
             return polled;
         }
         ready!(self.quiet.as_mut().poll(cx));
@@ -85,7 +98,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.watch(cx, polled)
+        self.watch(cx, polled, true)
     }
 }
 
@@ -96,7 +109,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch(cx, polled)
+        self.watch(cx, polled, false)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -105,5 +118,48 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Both ends of a connection.
+    async fn connected() -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut bounded = Bounded::new(listener);
+        let (client, (connection, _)) =
+            tokio::join!(TcpStream::connect(address), Listener::accept(&mut bounded));
+        (client.unwrap(), connection)
+    }
+
+    /// Sends a byte each 20 s, so many times; whether all of them are read. Answers each `answered`th.
+    async fn dribble(times: usize, answered: usize) -> io::Result<()> {
+        let (mut client, mut connection) = connected().await;
+        for at in 1..=times {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            client.write_all(b"x").await?;
+            connection.read_u8().await?;
+            if at % answered == 0 {
+                connection.write_all(b"y").await?;
+            }
+            // As the server does: it waits for more, and the clock runs.
+            let _ = tokio::time::timeout(Duration::from_secs(1), connection.read_u8()).await;
+        }
+        match tokio::time::timeout(Duration::from_secs(1), connection.read_u8()).await {
+            Ok(ended) => ended.map(|_| ()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_dribbles_a_request_is_dropped_and_who_is_answered_is_not() {
+        let dropped = dribble(5, 100).await.unwrap_err();
+        assert_eq!(dropped.kind(), io::ErrorKind::TimedOut);
+        dribble(9, 1).await.unwrap();
     }
 }

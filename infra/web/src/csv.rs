@@ -40,10 +40,10 @@ fn in_memory() -> csv::Writer<Vec<u8>> {
         .from_writer(Vec::new())
 }
 
-/// A text as a cell that no spreadsheet works out: one that begins with `=`, `+`, `-`, `@`, tab or carriage
-/// return gets a leading `'`.
+/// A text as a cell that no spreadsheet works out: one that begins with `=`, `+`, `-`, `@`, tab, carriage return or
+/// line feed gets a leading `'`.
 pub fn neutral(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         format!("'{cell}").into()
     } else {
         cell.into()
@@ -61,8 +61,8 @@ mod tests {
         writer.row(["two\nlines", "a \"word\", more"]);
         let text = String::from_utf8(writer.take().to_vec()).unwrap();
         assert_eq!(text, "a,b\r\n'=1+1,plain\r\n\"two\nlines\",\"a \"\"word\"\", more\"\r\n");
-        writer.row(["\tx", "@y"]);
-        assert_eq!(writer.take().as_ref(), b"'\tx,'@y\r\n");
+        writer.row(["\tx", "@y", "\n=1"]);
+        assert_eq!(writer.take().as_ref(), b"'\tx,'@y,\"'\n=1\"\r\n");
         assert!(writer.take().is_empty());
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Guard {
     /// to this machine (DNS rebinding).
     pub(crate) local: bool,
     pub(crate) hosts: Vec<String>,
+    /// Whether the site lets its hosts be set.
+    pub(crate) can_be_set: bool,
 }
 
 pub(crate) async fn check(
@@ -61,7 +63,12 @@ impl Guard {
             return Some((
                 StatusCode::MISDIRECTED_REQUEST,
                 "This site answers on this machine only, and was asked for under another name.",
-                "Ask for localhost or 127.0.0.1, or add the name to the hosts in the settings.",
+                if self.can_be_set {
+                    "Ask for localhost or 127.0.0.1, or add the name to the hosts in the settings."
+                } else {
+                    "Ask for localhost or 127.0.0.1; from another machine, forward the port to your own \
+                     with ssh -L and ask for localhost there."
+                },
             ));
         }
         None
@@ -113,7 +120,7 @@ mod tests {
 
     #[test]
     fn names_of_this_machine_are_admitted_with_any_port() {
-        let guard = Guard { local: true, hosts: vec!["mill.example".into()] };
+        let guard = Guard { local: true, hosts: vec!["mill.example".into()], can_be_set: true };
         for host in [
             "localhost",
             "LOCALHOST:9090",
@@ -134,8 +141,8 @@ mod tests {
         ] {
             assert!(!guard.admits(host), "{host}");
         }
-        assert!(Guard { local: false, hosts: vec![] }.admits("any.example"));
-        assert!(!Guard { local: false, hosts: vec!["mill.example".into()] }.admits("any.example"));
+        assert!(!Guard { local: false, ..guard }.admits("any.example"));
+        assert!(Guard { local: false, hosts: vec![], can_be_set: true }.admits("any.example"));
     }
 
     #[test]

@@ -31,10 +31,10 @@ pub fn badge(tone: Tone, text: &str) -> Markup {
     html! { span class={ "badge " (tone.class()) } { (text) } }
 }
 
-/// Something to be read first. Warnings and worse are announced.
+/// Something to be read first. It isn't announced: it stands in parts that come anew again and again, and would be
+/// announced each time.
 pub fn notice(tone: Tone, title: &str, body: Markup) -> Markup {
-    let role = matches!(tone, Tone::Warn | Tone::Bad).then_some("alert");
-    html! { div class={ "notice " (tone.class()) } role=[role] { p.notice-title { (title) } (body) } }
+    html! { div class={ "notice " (tone.class()) } { p.notice-title { (title) } (body) } }
 }
 
 /// A table (or anything wide) that scrolls by itself on a narrow screen and can be reached by the keyboard.

@@ -47,14 +47,15 @@ pub async fn bind(wanted: SocketAddr, or_next: bool) -> Result<TcpListener, WebE
 pub struct Server {
     router: Router,
     shell: Shell,
-    hosts: Vec<String>,
+    /// `None`: the site has no such setting.
+    hosts: Option<Vec<String>>,
 }
 
 impl Server {
     /// A site whose error pages have a plain frame, until [`Server::shell`] says otherwise.
     pub fn new(router: Router) -> Self {
         let shell = Shell { site: "Millstream", nav: &[], head: html! {} };
-        Self { router, shell, hosts: Vec::new() }
+        Self { router, shell, hosts: None }
     }
 
     /// The frame of error pages.
@@ -63,16 +64,22 @@ impl Server {
         self
     }
 
-    /// Host names, without port, under which the site may be asked for besides the loopback's own.
+    /// Host names, without port, under which the site may be asked for besides the loopback's own: a setting
+    /// of the site, as the page says to whoever asks for another name. Without it, it advises to forward the port.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.hosts.extend(hosts.into_iter().map(|host| host.into().to_ascii_lowercase()));
+        let hosts = hosts.into_iter().map(|host| host.into().to_ascii_lowercase());
+        self.hosts.get_or_insert_default().extend(hosts);
         self
     }
 
     /// The router inside its wrapping. `local`: it listens on the loopback, so that a foreign `Host` is
     /// somebody's trick.
     pub fn into_router(self, local: bool) -> Router {
-        let guard = Arc::new(Guard { local, hosts: self.hosts });
+        let guard = Arc::new(Guard {
+            local,
+            can_be_set: self.hosts.is_some(),
+            hosts: self.hosts.unwrap_or_default(),
+        });
         // From the inside to the outside.
         self.router
             .layer(from_fn_with_state(guard, guard::check))

@@ -19,6 +19,8 @@ use crate::explain;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long lies at least between two messages: what changes faster comes together.
 const PACE: Duration = Duration::from_millis(300);
+/// How long lies at most between two tellings: what is told may change with time alone, as from current to stale.
+const ANEW: Duration = Duration::from_secs(30);
 
 /// One event: its name, and a fragment of HTML or just a revision.
 pub type Message = (&'static str, String);
@@ -36,7 +38,8 @@ impl Hub {
         Self { room: Arc::new(Semaphore::new(most)), stop }
     }
 
-    /// Sends what `tell` makes of the value: at once, and whenever it has changed. 503 when there are too many.
+    /// Sends what `tell` makes of the value: at once, whenever it has changed, and every 30 s even if it hasn't, as
+    /// `tell` may look at the clock. 503 when there are too many.
     pub fn stream<T, F>(&self, watched: watch::Receiver<T>, tell: F) -> Response
     where
         T: Send + Sync + 'static,
@@ -93,10 +96,34 @@ impl<T, F: Fn(&T) -> Vec<Message>> Teller<T, F> {
             };
             tokio::select! {
                 changed = changed => changed?,
+                () = sleep_until(told + ANEW) => {}
                 () = self.stop.cancelled() => return None,
             }
         }
         self.told = Some(Instant::now());
         Some((self.tell)(&self.watched.borrow_and_update()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_with_time_alone_is_told_too() {
+        let (_quiet, watched) = watch::channel(());
+        let begun = Instant::now();
+        let told = move |(): &()| vec![("age", begun.elapsed().as_secs().to_string())];
+        let hub = Hub::new(1, CancellationToken::new());
+        let mut body = hub.stream(watched, told).into_body().into_data_stream();
+        let mut text = String::new();
+        while !text.contains("event: age\ndata: 60\n") {
+            let piece = body.next().await.unwrap().unwrap();
+            text.push_str(std::str::from_utf8(&piece).unwrap());
+            assert!(begun.elapsed() < Duration::from_secs(100), "{text}");
+        }
+        assert!(text.contains("data: 0\n") && text.contains("data: 30\n"), "{text}");
     }
 }

@@ -36,11 +36,15 @@ fn totals(view: &Overview) -> Markup {
         0 => "Workers".to_owned(),
         silent => format!("Workers, {silent} silent"),
     };
+    let pipelines = match totals.idle {
+        0 => "Pipelines".to_owned(),
+        idle => format!("Pipelines, {idle} idle"),
+    };
     html! {
         dl.stats.six {
             (figure_of(&workers, &totals.workers.to_string()))
             (figure_of("Hosts", &totals.hosts.to_string()))
-            (figure_of("Pipelines", &totals.pipelines.to_string()))
+            (figure_of(&pipelines, &totals.pipelines.to_string()))
             (figure_of("Events per second", &words::measured(totals.events_per_s)))
             (figure_of("Lag", &words::grouped(totals.lag)))
             (figure_of("Dead letters", &words::count(totals.dead_letters)))
@@ -80,17 +84,21 @@ fn pipeline(one: &Summary) -> Markup {
         tr {
             th scope="row" {
                 a href=(pipeline_path(&one.id)) { (one.id) }
-                span.why { (one.plan.topic) " → " (one.plan.sink) }
+                @if !one.plan.topic.is_empty() { span.why { (one.plan.topic) " → " (one.plan.sink) } }
             }
             td { (standing_why(&one.state)) }
-            td.n { (words::measured(one.events_per_s)) }
-            td { (spark(&one.recent, one.events_per_s)) }
-            td.n { (words::grouped(one.lag)) }
-            td.n { (ms(one.batch_mean_ms)) }
-            td.n { (troubling(one.dead_letters)) }
-            td.n { (troubling(one.retries)) }
-            td.n { (one.partitions) }
-            td.n { (one.workers.len()) }
+            @if one.is_idle() {
+                @for _ in 0..8 { td.n { "–" } }
+            } @else {
+                td.n { (words::measured(one.events_per_s)) }
+                td { (spark(&one.recent, one.events_per_s)) }
+                td.n { (words::grouped(one.lag)) }
+                td.n { (ms(one.batch_mean_ms)) }
+                td.n { (troubling(one.dead_letters)) }
+                td.n { (troubling(one.retries)) }
+                td.n { (one.partitions) }
+                td.n { (one.workers.len()) }
+            }
         }
     }
 }

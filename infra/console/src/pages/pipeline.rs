@@ -10,7 +10,7 @@ use super::bits::{clock, iso, moment, ms, pipeline_path, standing_why, troubling
 use super::way::way;
 use super::{Parts, messages, reading, shell};
 use crate::history::Point;
-use crate::view::{HappeningView, PartitionView, PipelineView, Reading};
+use crate::view::{HappeningView, PartitionView, PipelineView, Reading, Summary};
 
 /// Steps of a chart: more can't be told apart.
 const STEPS: usize = 120;
@@ -44,6 +44,12 @@ fn about(view: &PipelineView) -> Markup {
     let one = &view.summary;
     html! {
         p { (standing_why(&one.state)) }
+        @if !one.is_idle() { (figures(one)) }
+    }
+}
+
+fn figures(one: &Summary) -> Markup {
+    html! {
         dl.stats.eight {
             (figure_of("Events per second", &words::measured(one.events_per_s)))
             (figure_of("Lag", &words::grouped(one.lag)))
@@ -59,10 +65,18 @@ fn about(view: &PipelineView) -> Markup {
 
 fn picture(view: &PipelineView) -> Markup {
     let plan = &view.summary.plan;
+    // Older workers left samples only.
+    if plan.topic.is_empty() {
+        return html! {};
+    }
     html! {
         h2 { "The way of its data" }
         div.card {
-            (scrolling("The way of its data, picture", way(view)))
+            @if view.summary.is_idle() {
+                p { "Topic " (plan.topic) " → " (plan.decode) " → " (plan.transform) " → " (plan.sink) }
+            } @else {
+                (scrolling("The way of its data, picture", way(view)))
+            }
             p.soft { (plan.sink) ", " (plan.keeping) }
             @if let Some(sql) = &plan.sql {
                 details { summary { "SQL" } pre tabindex="0" { code { (sql) } } }
@@ -156,13 +170,12 @@ fn thinned(points: &[Point]) -> Vec<Point> {
 }
 
 fn happenings(view: &PipelineView) -> Markup {
-    let now = view.happenings.first().map_or(0, |one| one.happening.at_ms);
     html! {
         h2 { "What happened" }
         @if view.happenings.is_empty() {
             p.soft { "Nothing yet: partitions that come and go, and trouble, are listed here." }
         } @else {
-            ol.timeline { @for one in &view.happenings { li { (happening(one, now)) } } }
+            ol.timeline { @for one in &view.happenings { li { (happening(one, view.now_ms)) } } }
         }
     }
 }
@@ -176,7 +189,7 @@ fn happening(one: &HappeningView, now_ms: i64) -> Markup {
             @if !one.happening.partitions.is_empty() { strong { (one.happening.partitions.join(", ")) } " " }
             (one.happening.why)
             " "
-            a href=(worker_path(&one.worker)) { (one.worker) }
+            @if one.there { a href=(worker_path(&one.worker)) { (one.worker) } } @else { (one.worker) }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The numbers that pages, JSON and metrics have in common, worked out from the book.
 
+mod happening;
 mod pipeline;
 mod standing;
 mod worker;
@@ -10,7 +11,8 @@ use serde::Serialize;
 
 use crate::book::{Book, Heard};
 use crate::told::PipelineTold;
-pub(crate) use pipeline::{HappeningView, PartitionView, PipelineView, Summary};
+pub(crate) use happening::HappeningView;
+pub(crate) use pipeline::{PartitionView, PipelineView, Summary};
 pub(crate) use standing::{Is, Standing};
 pub(crate) use worker::WorkerView;
 
@@ -41,6 +43,8 @@ pub(crate) struct Totals {
     pub(crate) workers: usize,
     pub(crate) silent: usize,
     pub(crate) pipelines: usize,
+    /// Of these: on which nobody works.
+    pub(crate) idle: usize,
     pub(crate) lag: i64,
     pub(crate) events_per_s: f64,
     pub(crate) events: u64,
@@ -60,8 +64,11 @@ impl Overview {
     pub(crate) fn of(book: &Book) -> Self {
         let workers: Vec<_> =
             book.workers.values().map(|heard| WorkerView::of(book, heard)).collect();
-        let pipelines: Vec<_> =
-            shares(book).iter().map(|(id, shares)| Summary::of(book, id, shares)).collect();
+        let shares = shares(book);
+        let mut ids = book.history.pipelines();
+        ids.extend(shares.keys().map(String::as_str));
+        let told = |id: &str| shares.get(id).map(Vec::as_slice).unwrap_or_default();
+        let pipelines: Vec<_> = ids.into_iter().map(|id| Summary::of(book, id, told(id))).collect();
         let mut hosts: Vec<_> = workers.iter().map(|worker| &worker.host).collect();
         hosts.sort_unstable();
         hosts.dedup();
@@ -70,6 +77,7 @@ impl Overview {
             workers: workers.len(),
             silent: workers.iter().filter(|worker| worker.state.is == Is::Silent).count(),
             pipelines: pipelines.len(),
+            idle: pipelines.iter().filter(|one| one.is_idle()).count(),
             lag: pipelines.iter().map(|one| one.lag).fold(0, i64::saturating_add),
             events_per_s: pipelines.iter().map(|one| one.events_per_s).sum(),
             events: pipelines.iter().map(|one| one.events).fold(0, u64::saturating_add),

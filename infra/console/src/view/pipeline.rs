@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
-use millstream_engine::{Batches, Happening, PartitionStatus};
+use millstream_engine::{Batches, PartitionStatus};
+use millstream_web::words;
 use serde::Serialize;
 
+use super::happening::{HappeningView, happenings};
 use super::{Is, Share, Standing};
 use crate::book::Book;
 use crate::history::Point;
@@ -10,8 +12,6 @@ use crate::worker::PipelinePlan;
 
 /// Steps of history beside a pipeline's name: a quarter of an hour.
 const GLANCE: usize = 90;
-/// Happenings shown.
-const HAPPENINGS: usize = 60;
 
 /// A pipeline over all its workers.
 #[derive(Debug, Serialize)]
@@ -48,6 +48,8 @@ pub(crate) struct Summary {
 pub(crate) struct PipelineView {
     #[serde(flatten)]
     pub(crate) summary: Summary,
+    /// By the console's clock.
+    pub(crate) now_ms: i64,
     pub(crate) by_partition: Vec<PartitionView>,
     /// Newest first.
     pub(crate) happenings: Vec<HappeningView>,
@@ -81,14 +83,6 @@ pub(crate) struct PartitionView {
     pub(crate) batch_mean_ms: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct HappeningView {
-    #[serde(flatten)]
-    pub(crate) happening: Happening,
-    pub(crate) worker: String,
-    pub(crate) host: String,
-}
-
 impl Summary {
     pub(crate) fn of(book: &Book, id: &str, shares: &[Share<'_>]) -> Self {
         Self::with(book, id, shares, &partitions(book, shares))
@@ -106,8 +100,13 @@ impl Summary {
             shares.iter().filter(|share| !share.silent).map(|share| share.told.status.memory);
         Self {
             id: id.to_owned(),
-            plan: newest(shares).map(|share| share.told.plan.clone()).unwrap_or_default(),
-            state: state(book, shares, partitions),
+            plan: newest(shares)
+                .map_or_else(|| book.history.plan(id), |share| share.told.plan.clone()),
+            state: if shares.is_empty() {
+                nobody(book, id)
+            } else {
+                state(book, shares, partitions)
+            },
             workers,
             partitions: partitions.len(),
             lag: partitions.iter().map(|at| at.lag).fold(0, i64::saturating_add),
@@ -127,18 +126,27 @@ impl Summary {
             recent: book.history.of(id, GLANCE),
         }
     }
+
+    /// Nobody works on it: there are no numbers of the moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.is == Is::Nobody
+    }
 }
 
 impl PipelineView {
-    /// `None`: no worker tells of it.
+    /// `None`: no worker tells of it, and none has for so long that nothing is left of it.
     pub(crate) fn of(book: &Book, id: &str) -> Option<Self> {
         let all = super::shares(book);
-        let shares = all.get(id)?;
+        let shares = all.get(id).map(Vec::as_slice).unwrap_or_default();
+        if shares.is_empty() && book.history.last_told_ms(id).is_none() {
+            return None;
+        }
         let by_partition = partitions(book, shares);
         Some(Self {
             summary: Summary::with(book, id, shares, &by_partition),
+            now_ms: book.now_ms,
             by_partition,
-            happenings: happenings(shares),
+            happenings: happenings(book, id, shares),
             history: book.history.of(id, usize::MAX),
         })
     }
@@ -193,6 +201,22 @@ impl PartitionView {
     }
 }
 
+/// How a pipeline stands that only history knows.
+fn nobody(book: &Book, id: &str) -> Standing {
+    let Some(told_at) = book.history.last_told_ms(id) else {
+        return Standing::new(Is::Nobody, "");
+    };
+    let ago = words::lasting(book.now_ms.saturating_sub(told_at).max(0));
+    let why = format!("its last worker told of it {ago} ago");
+    match book.history.of(id, 1).first() {
+        Some(point) if point.lag > 0 => {
+            let waited = words::grouped(point.lag);
+            Standing::new(Is::Nobody, format!("{why}; {waited} events waited then"))
+        }
+        _ => Standing::new(Is::Nobody, why),
+    }
+}
+
 /// Who stands by, or is done, says nothing about the pipeline as long as another one works.
 fn state(book: &Book, shares: &[Share<'_>], partitions: &[PartitionView]) -> Standing {
     let told = shares
@@ -222,21 +246,4 @@ fn batches(shares: &[Share<'_>]) -> Batches {
 
 fn newest<'a>(shares: &[Share<'a>]) -> Option<Share<'a>> {
     shares.iter().copied().max_by_key(|share| share.heard.heard_at_ms)
-}
-
-fn happenings(shares: &[Share<'_>]) -> Vec<HappeningView> {
-    let mut all: Vec<_> = shares
-        .iter()
-        .flat_map(|share| {
-            let worker = &share.heard.told.worker;
-            share.told.status.happenings.iter().map(|happening| HappeningView {
-                happening: happening.clone(),
-                worker: worker.id.clone(),
-                host: worker.host.clone(),
-            })
-        })
-        .collect();
-    all.sort_by_key(|one| std::cmp::Reverse(one.happening.at_ms));
-    all.truncate(HAPPENINGS);
-    all
 }

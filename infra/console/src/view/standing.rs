@@ -18,6 +18,8 @@ pub(crate) enum Is {
     Standby,
     Running,
     Starting,
+    /// No worker tells of it.
+    Nobody,
     Silent,
     Retrying,
     Stopped,
@@ -30,6 +32,7 @@ impl Is {
             Self::Standby => "standing by",
             Self::Running => "running",
             Self::Starting => "starting",
+            Self::Nobody => "nobody works on it",
             Self::Silent => "silent",
             Self::Retrying => "retrying",
             Self::Stopped => "stopped",
@@ -38,7 +41,7 @@ impl Is {
 
     pub(crate) fn tone(self) -> Tone {
         match self {
-            Self::Done | Self::Standby => Tone::Plain,
+            Self::Done | Self::Standby | Self::Nobody => Tone::Plain,
             Self::Running => Tone::Good,
             Self::Starting => Tone::Info,
             Self::Silent | Self::Retrying => Tone::Warn,

@@ -4,5 +4,6 @@
 
 mod group;
 mod pages;
+mod past;
 mod probes;
 mod stage;

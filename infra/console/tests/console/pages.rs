@@ -107,8 +107,17 @@ async fn pages_are_kept_current() {
     wait_for("<dt>Lag</dt><dd>50</dd>").await;
     telling.status.send_modify(|status| status.partitions[0].position = 149);
     wait_for("<dt>Lag</dt><dd>1</dd>").await;
+    let mut of_worker = site.stream("/live/workers/a-1").await;
     telling.end().await;
-    wait_for("Nobody tells of this any more").await;
+    wait_for("nobody works on it").await;
+    let mut told = String::new();
+    within("the end of the worker", async {
+        while !told.contains("Nobody tells of this any more") {
+            let piece = of_worker.chunk().await.expect("read").expect("the stream goes on");
+            told.push_str(&String::from_utf8_lossy(&piece));
+        }
+    })
+    .await;
     site.close().await;
 }
 
@@ -133,7 +142,11 @@ async fn what_is_not_there_is_said() {
     let foreign = reqwest::Client::new()
         .get(format!("http://{}/", site.address))
         .header("host", "evil.example");
-    assert_eq!(foreign.send().await.expect("ask").status(), 421);
+    let foreign = foreign.send().await.expect("ask");
+    assert_eq!(foreign.status(), 421);
+    // The console has no setting for other names.
+    let remedy = foreign.text().await.expect("read");
+    assert!(!remedy.contains("settings") && remedy.contains("ssh -L"), "{remedy}");
     site.close().await;
 }
 

@@ -144,6 +144,7 @@ async fn a_foreign_name_is_refused_on_the_loopback() {
     ] {
         let answer = ask(Method::GET, "/", &[("host", host)]).await;
         assert_eq!(answer.status.as_u16(), status, "{host}");
+        assert_eq!(answer.body.contains("add the name to the hosts"), status == 421, "{host}");
     }
 }
 
