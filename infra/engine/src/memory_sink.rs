@@ -73,6 +73,12 @@ impl MemoryTarget {
         self.lock().partitions.entry(at.clone()).or_default().planned = Some(end);
     }
 
+    /// Forgets all positions, as a sink does that is filled anew: the next range of each partition is superseded, and
+    /// the next open starts at the genesis.
+    pub fn begin_anew(&self) {
+        self.lock().partitions.clear();
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         let ledger =

@@ -94,7 +94,7 @@ impl Worker {
         match self.try_commit(&open, &closed).await {
             Ok(Outcome::Committed) => self.committed(at, open, closed).await,
             // Somebody else's range, or our own whose reply was lost: the sink knows.
-            Ok(Outcome::Superseded) => self.reopen(at),
+            Ok(Outcome::Superseded) => self.reopen_with_idle(at),
             Err(blocked) if blocked.is_retryable() => {
                 self.commit_later(at, open, closed, &blocked);
             }

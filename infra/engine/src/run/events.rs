@@ -71,8 +71,15 @@ impl Worker {
     /// Forgets what is open of a partition, and asks the sink anew where it stands.
     pub(super) fn reopen(&mut self, at: &TopicPartition) {
         if let Some(slot) = self.slots.get_mut(at) {
-            slot.phase = Phase::Opening { due: Instant::now(), failed: None };
+            slot.reopen();
         }
+    }
+
+    /// As [`Self::reopen`], and for the partitions with nothing open as well: a sink that has begun anew lacks their
+    /// rows, too, and they may have no commit by which they would learn of it.
+    pub(super) fn reopen_with_idle(&mut self, at: &TopicPartition) {
+        self.reopen(at);
+        self.slots.values_mut().filter(|slot| slot.is_idle()).for_each(Slot::reopen);
     }
 
     /// Leaves a partition to a person. It is looked at again now and then, in case they acted.

@@ -75,6 +75,16 @@ impl Slot {
         matches!(&self.phase, Phase::Filling(_) | Phase::Closing { .. })
     }
 
+    /// Whether it is open in the sink and no record was taken since.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(&self.phase, Phase::Filling(open) if !open.is_open())
+    }
+
+    /// Forgets what is open, and has the sink asked anew.
+    pub(super) fn reopen(&mut self) {
+        self.phase = Phase::Opening { due: Instant::now(), failed: None };
+    }
+
     /// Whether its open range may be closed where it is.
     pub(super) fn may_close(&self) -> bool {
         matches!(&self.phase, Phase::Filling(open) if open.may_close())

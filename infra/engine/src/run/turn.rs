@@ -120,7 +120,7 @@ impl Worker {
                 slot.end = bounds.end;
             }
             if slot.is_at_work() && slot.topic_id != info.id {
-                slot.phase = Phase::Opening { due: Instant::now(), failed: None };
+                slot.reopen();
             }
         }
     }

@@ -202,6 +202,20 @@ async fn a_refusing_sink_stops_the_partition_until_it_does_not() {
     stage.assert_exact(10).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_begins_anew_gets_what_idle_partitions_hold() {
+    let stage = Stage::with(MemoryTarget::upsert("events", &["id"])).await;
+    let mut worker = stage.worker();
+    stage.send(0, 100).await;
+    worker.until_delivered(100).await;
+    stage.target.begin_anew();
+    // Only one partition gets a record, and so only one commit is superseded.
+    stage.send(100, 101).await;
+    worker.until_delivered(201).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(101).await;
+}
+
 async fn end_of(stage: &Stage, number: usize) -> i64 {
     use millstream_topic::Topics;
     let info = stage.topics.info("events").await.expect("info").expect("topic");
