@@ -225,7 +225,7 @@ fn the_demo_survives_a_kill_of_itself() {
     let ended = data.run("millstream", &["demo", "--exit", "--json"]).succeeds().json();
     assert!(number(&ended, "events") > 100_000, "{ended}");
     let pipelines = ended["pipelines"].as_array().unwrap();
-    assert_eq!(pipelines.len(), 6, "{ended}");
+    assert_eq!(pipelines.len(), 8, "{ended}");
     for report in pipelines {
         assert_exact(report);
         assert!(number(report, "dead_lettered") >= 1, "{report}");
