@@ -3,7 +3,6 @@ mod crash;
 mod properties;
 mod rebuilding;
 mod seeding;
-mod speed;
 mod suite;
 pub(super) mod world;
 
