@@ -6,7 +6,7 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fmt lint setup clean-data
+.PHONY: help demo test bench bench-site fmt lint setup clean-data
 
 help: ## List the targets
 	@echo "make TARGET [ARGS=\"...\"]"
@@ -26,6 +26,9 @@ bench: ## Measure the engine against a hand-written loop (ARGS="--events 5000000
 	@test -x $(RELEASE)/bench || echo "The first optimised build takes some 20 minutes on 2 cores."
 	@cargo build --release --locked -p millstream-bench
 	@$(RELEASE)/bench $(ARGS)
+
+bench-site: ## Measure the recalls site with 40,000 records: time to searchable, requests, memory (ARGS="30": seconds each)
+	@scripts/bench-site $(ARGS)
 
 fmt: ## Format the code
 	@cargo fmt --all
