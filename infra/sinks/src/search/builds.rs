@@ -102,8 +102,9 @@ impl Place {
     /// The build that is being filled to be served later.
     pub fn next(&self) -> Result<Option<Named>, Fault> {
         let next = self.named("next")?;
+        let current = self.name("current")?;
         // Both names for one build: the switch was made, and somebody died before tidying up.
-        Ok(next.filter(|next| self.name("current").ok().flatten().as_ref() != Some(&next.id)))
+        Ok(next.filter(|next| current.as_ref() != Some(&next.id)))
     }
 
     /// The build that is written to, and read where that must agree with what was written.
@@ -111,6 +112,14 @@ impl Place {
         match self.next()? {
             Some(next) => Ok(Some(next)),
             None => self.current(),
+        }
+    }
+
+    /// The build that is written to, while it isn't yet served as ready.
+    pub fn unfinished(&self) -> Result<Option<Named>, Fault> {
+        match self.next()? {
+            Some(next) => Ok(Some(next)),
+            None => Ok(self.current()?.filter(|current| !current.build.ready)),
         }
     }
 
@@ -172,9 +181,11 @@ impl Place {
     }
 
     /// Removes builds that have no name. Readers that have one open keep its files until they let go; on a system
-    /// where that isn't so the next switch tries again.
+    /// where that isn't so the next switch tries again. So it does where a name can't be read: it may be that of
+    /// the build that is served.
     fn tidy(&self) {
-        let kept = [self.name("current"), self.name("next")].map(|name| name.ok().flatten());
+        let (Ok(current), Ok(next)) = (self.name("current"), self.name("next")) else { return };
+        let kept = [current, next];
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

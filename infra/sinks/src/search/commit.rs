@@ -101,33 +101,37 @@ pub(super) fn commit(
     session.commit()?;
     let positions = session.positions.clone();
     session.end()?;
-    serve_if_whole(ours, target, &positions, told)?;
+    if ours.place.unfinished()?.is_some() {
+        serve_if_whole(ours, target, &positions, told)?;
+    }
     Ok(Outcome::Committed)
 }
 
 /// Serves the build that is being filled, if everything is in it by now.
 pub(super) fn settle(ours: &Ours, told: &Told) -> Result<(), Fault> {
-    let is_unfinished = |named: &Named| !named.build.ready;
-    if !ours.place.target()?.is_some_and(|target| is_unfinished(&target)) {
+    if ours.place.unfinished()?.is_none() {
         return Ok(());
     }
     let _lock = ours.place.lock()?;
-    let Some(target) = ours.place.target()?.filter(is_unfinished) else { return Ok(()) };
+    let Some(target) = ours.place.unfinished()? else { return Ok(()) };
     let (store, _) = session::open(&ours.place.build_path(&target.id))?;
     serve_if_whole(ours, target, &Positions::read(&store)?, told)
 }
 
+/// For a build that is unfinished, under the lock.
 fn serve_if_whole(
     ours: &Ours,
     target: Named,
     positions: &Positions,
     told: &Told,
 ) -> Result<(), Fault> {
-    let is_whole =
-        !told.is_empty() && told.iter().all(|(topic, ends)| positions.have_reached(topic, ends));
-    if target.build.ready || !is_whole {
-        return Ok(());
+    let has_all = |(topic, ends): (&String, &Vec<i64>)| positions.have_reached(topic, ends);
+    // Ready already: somebody died, or failed, between saying so and making the switch.
+    if !target.build.ready {
+        if told.is_empty() || !told.iter().all(has_all) {
+            return Ok(());
+        }
+        ours.place.describe(&target.id, &Build { ready: true, ..target.build })?;
     }
-    ours.place.describe(&target.id, &Build { ready: true, ..target.build })?;
     ours.place.serve(&target.id)
 }

@@ -1,11 +1,16 @@
 //! New builds beside the one that is served; following; locks.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millstream_engine::{Outcome, Sink, Target};
+use millstream_engine::{Options, Outcome, Pipeline, Roll, Sink, Status, SystemClock, Target, run};
+use millstream_topic::memory::Memory;
+use millstream_topic::{Outgoing, Topic, Topics};
+use tokio_util::sync::CancellationToken;
 
 use super::world::{PIPELINE, RECALLS, World, assignment, put, range, rows, schema};
 use super::*;
+use crate::search::builds::{Build, Place};
 
 const A: [&str; 6] = ["Z-1", "Acme", "Pump", "Class I", "20200101", ""];
 const B: [&str; 6] = ["Z-2", "Beta", "Stent", "Class II", "20200102", ""];
@@ -132,6 +137,95 @@ async fn a_switch_that_was_cut_short_is_finished() {
     assert_eq!(state(&world).await, ready(3, false));
 }
 
+/// What a worker leaves that dies after it called the next build ready, and before it serves it.
+async fn ready_but_not_served(world: &World) {
+    let mut sink = filled(world).await;
+    world.target(None).rebuild().unwrap();
+    // So far away that this worker itself doesn't make the switch.
+    sink.reaches("suite_topic", &[9]).await.unwrap();
+    put(&mut sink, 0, vec![rows(&[A, B], 1)], vec![]).await;
+    let place = Place::new(world.directory.path(), "recalls");
+    let next = place.next().unwrap().unwrap();
+    assert!(!next.build.ready);
+    place.describe(&next.id, &Build { ready: true, ..next.build }).unwrap();
+    assert_eq!((state(world).await, world.builds().len()), (ready(2, true), 2));
+}
+
+#[tokio::test]
+async fn a_ready_build_is_served_after_a_crash_before_the_switch() {
+    let world = World::new();
+    ready_but_not_served(&world).await;
+    let mut started = world.sink().await;
+    started.open(&assignment(0)).await.unwrap();
+    started.reaches("suite_topic", &[2]).await.unwrap();
+    assert_eq!((state(&world).await, world.builds().len()), (ready(2, false), 1));
+
+    let world = World::new();
+    ready_but_not_served(&world).await;
+    put(&mut world.sink().await, 0, vec![rows(&[C], 3)], vec![]).await;
+    assert_eq!((state(&world).await, world.builds().len()), (ready(3, false), 1));
+}
+
+#[tokio::test]
+async fn a_name_that_cant_be_read_costs_no_build() {
+    let world = World::new();
+    filled(&world).await;
+    let place = Place::new(world.directory.path(), "recalls");
+    let served = place.current().unwrap().unwrap();
+    let file = world.directory.path().join("recalls/current");
+    // No UTF-8: an error of reading, as a disk may give one.
+    std::fs::write(&file, [0xff]).unwrap();
+    let next = place.begin(served.build.clone()).unwrap();
+    place.fill_next(&next.id).unwrap();
+    assert_eq!(world.builds(), [served.id.clone(), next.id.clone()]);
+    assert!(place.next().is_err() && place.target().is_err(), "nobody knows which one is served");
+
+    std::fs::write(&file, &served.id).unwrap();
+    assert_eq!(place.next().unwrap().map(|named| named.id), Some(next.id));
+    assert_eq!(total(&world.reader(), "").await, 2);
+}
+
+/// So many recalls from `from` on, as records.
+fn records(from: usize, count: usize) -> Vec<Outgoing> {
+    let record = |n| Outgoing::keyed(format!("Z-{n}"), format!(r#"{{"number":"Z-{n}"}}"#));
+    (from..from + count).map(record).collect()
+}
+
+#[tokio::test]
+async fn a_rebuild_reaches_partitions_that_get_no_records() {
+    const TOPIC: Topic =
+        Topic::new("recalls").keyed_by("number").partitions(3).schema(schema).compacted();
+    let world = World::new();
+    let topics = Memory::new();
+    topics.ensure(&TOPIC).await.unwrap();
+    topics.append("recalls", records(0, 30)).await.unwrap();
+    let ends = topics.info("recalls").await.unwrap().unwrap().partitions;
+    assert!(ends.iter().all(|bounds| bounds.end > 0), "each partition has some: {ends:?}");
+    let pipeline = Pipeline::from("app", "search", &TOPIC)
+        .sql("SELECT number, firm, product, class, \"date\", codes FROM recalls")
+        .unwrap()
+        .into(Arc::new(world.target(None)))
+        .roll(Roll::every(Duration::from_millis(20)));
+    let around = millstream_engine::World {
+        topics: Arc::new(topics.clone()),
+        clock: Arc::new(SystemClock),
+        seed: 7,
+    };
+    let stop = CancellationToken::new();
+    let (status, _watched) = tokio::sync::watch::channel(Status::default());
+    let work = run(pipeline, around, Options::default(), stop.clone(), status);
+    let worker = tokio::spawn(work);
+    until("the first build is whole", async || state(&world).await == ready(30, false)).await;
+    let first = world.builds();
+
+    world.target(None).rebuild().unwrap();
+    topics.append("recalls", records(30, 1)).await.unwrap();
+    until("the new one is", async || state(&world).await == ready(31, false)).await;
+    assert!(world.builds().len() == 1 && world.builds() != first, "it took the old one's place");
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_column_that_goes_takes_a_new_build() {
     let world = World::new();
@@ -182,7 +276,7 @@ async fn readers_follow_what_is_committed() {
 async fn writers_wait_for_one_another() {
     let world = World::new();
     let mut sink = filled(&world).await;
-    let place = crate::search::builds::Place::new(world.directory.path(), "recalls");
+    let place = Place::new(world.directory.path(), "recalls");
     let lock = place.lock().unwrap();
     let release = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(200)).await;
