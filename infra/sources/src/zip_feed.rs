@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::SourceError;
 use crate::masking::masked_url;
 
+mod directory;
 mod download;
 mod guard;
 mod records;
@@ -59,7 +60,7 @@ impl Default for Limits {
             download_bytes: 512 << 20,
             json_bytes: 4 << 30,
             ratio: 100,
-            record_bytes: 4 << 20,
+            record_bytes: 1 << 20,
             idle: Duration::from_secs(30),
             total: Duration::from_secs(30 * 60),
         }

@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 use zip::ZipArchive;
 
 use super::Limits;
+use super::directory::{Checked, MOST_ENTRIES, too_many};
 use super::guard::{Account, Guarded};
 use crate::SourceError;
 
 /// Bytes read ahead of the parser.
 pub(super) const AHEAD: usize = 64 << 10;
-/// Records read ahead of who takes them.
-const RECORDS_AHEAD: usize = 64;
-const MOST_ENTRIES: usize = 100;
+/// Records read ahead of who takes them; each may be as big as the limit allows, and several times that in memory.
+const RECORDS_AHEAD: usize = 8;
 const REMEDY: &str = "what was read of it before stays in use; if the next download is no better, check the feed's URL";
 
 /// What a feed says of itself.
@@ -103,7 +103,9 @@ fn read(mut file: File, limits: Limits, take: &mut dyn FnMut(Item) -> bool) -> R
         return parse(file, limits, None, take);
     }
     let broken = |error| format!("the zip is broken or cut short ({error})");
+    let (file, from) = Checked::new(file)?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
+    from.set(0);
     let at = entry(&zip)?;
     let entry = zip.by_index(at).map_err(broken)?;
     if entry.size() > limits.json_bytes {
@@ -115,8 +117,8 @@ fn read(mut file: File, limits: Limits, take: &mut dyn FnMut(Item) -> bool) -> R
 
 /// The one JSON file; its name is looked at and never used as a path.
 fn entry<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<usize, String> {
-    if zip.len() > MOST_ENTRIES {
-        return Err(format!("the zip has {} files, one is expected", zip.len()));
+    if zip.len() as u64 > MOST_ENTRIES {
+        return Err(too_many(zip.len() as u64));
     }
     let names = zip.file_names_raw().enumerate();
     let json: Vec<_> =

@@ -93,6 +93,78 @@ async fn what_is_no_whole_feed_is_refused_with_the_reason() {
     assert!(refused(&zipped(&many), Limits::default()).await.contains("has 101 files"));
 }
 
+/// One entry's header in a directory, with a name of its own.
+fn entry(n: u32) -> Vec<u8> {
+    let name = format!("{n:08}");
+    let mut header = vec![0; 46];
+    header[..4].copy_from_slice(b"PK\x01\x02");
+    header[28] = 8;
+    [header, name.into_bytes()].concat()
+}
+
+/// Ends of a directory of so many entries, in zip64 and without it.
+fn directory_ends(entries: u64, size: usize) -> [Vec<u8>; 2] {
+    let (short, size) = (entries.min(0xFFFF) as u16, size as u64);
+    let end = |at: u32| {
+        let counts =
+            [[0; 4], [short.to_le_bytes(), short.to_le_bytes()].concat().try_into().unwrap()];
+        [
+            b"PK\x05\x06",
+            counts.concat().as_slice(),
+            &(size as u32).to_le_bytes(),
+            &at.to_le_bytes(),
+            &[0; 2],
+        ]
+        .concat()
+    };
+    let numbers = [44, 0, 0, entries, entries, size, 4].map(u64::to_le_bytes);
+    let mut end_64 = b"PK\x06\x06".to_vec();
+    end_64.extend(numbers[0]);
+    end_64.extend([45, 0, 45, 0]);
+    end_64.extend(numbers[2]);
+    end_64.extend(numbers[3..].concat());
+    let mut locator = b"PK\x06\x07\0\0\0\0".to_vec();
+    locator.extend((4 + size).to_le_bytes());
+    locator.extend(1u32.to_le_bytes());
+    [end(4), [end_64, locator, end(u32::MAX)].concat()]
+}
+
+#[tokio::test]
+async fn a_directory_without_end_is_refused_before_it_is_read() {
+    // 60,000 entries, of a zip that begins as one does.
+    let directory = (0..60_000).map(entry).collect::<Vec<_>>().concat();
+    let begun = [b"PK\x03\x04".to_vec(), directory.clone()].concat();
+    for (end, entries) in directory_ends(60_000, directory.len()).into_iter().zip(["60000"; 2]) {
+        let error = refused(&[begun.clone(), end].concat(), Limits::default()).await;
+        assert!(error.contains(&format!("has {entries} files")), "{error}");
+    }
+    // Behind an end of one entry that a reader passes over, there is no way to the other one either.
+    let [end, end_64] = directory_ends(60_000, directory.len());
+    for many in [end, end_64] {
+        let decoy = directory_ends(1, 0)[0].clone();
+        let near = [begun.clone(), many.clone(), decoy.clone()].concat();
+        assert!(refused(&near, Limits::default()).await.contains("has 60000 files"));
+        let far = [begun.clone(), many, vec![b'x'; 2 << 20], decoy].concat();
+        let error = refused(&far, Limits::default()).await;
+        assert!(error.contains("no directory in its last"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_zip_that_is_longer_than_its_tail_is_read() {
+    let text = feed(60_000).to_string();
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for large in [false, true] {
+        zip.start_file(if large { "x.json" } else { "x.txt" }, stored.large_file(large)).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.set_comment("PK\x05\x06 is no end").unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    assert!(zip.len() > 3 << 20);
+    assert_eq!(read(&zip, Limits::default()).await.unwrap().0.len(), 60_000);
+}
+
 #[tokio::test]
 async fn bombs_are_refused_before_they_are_unpacked() {
     let long =
@@ -106,6 +178,8 @@ async fn bombs_are_refused_before_they_are_unpacked() {
     let record = format!(r#"{{"results": ["{}"]}}"#, "a".repeat(300_000));
     let short = Limits { record_bytes: 100_000, ..Limits::default() };
     assert!(refused(record.as_bytes(), short).await.contains("more than 100000 bytes"));
+    let big = format!(r#"{{"results": ["{}"]}}"#, "a".repeat(1_200_000));
+    assert!(refused(big.as_bytes(), Limits::default()).await.contains("more than 1048576 bytes"));
     let deep = format!(r#"{{"results": [{}]}}"#, "[".repeat(100_000));
     assert!(refused(deep.as_bytes(), Limits::default()).await.contains("recursion"));
 }
