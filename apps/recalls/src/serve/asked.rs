@@ -259,7 +259,7 @@ impl Asked {
             .map(|(facet, values)| (facet.name().to_owned(), values.clone()))
             .collect();
         let sort = self.sorted().sort();
-        Query { text: self.text.clone(), filters, sort, offset, limit, facets: Vec::new() }
+        Query { text: self.text.clone(), filters, sort, offset, limit, ..Query::default() }
     }
 }
 

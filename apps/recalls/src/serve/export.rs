@@ -1,8 +1,9 @@
 //! All hits of a search, as a file, sent while they are read: memory holds one stretch of them.
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Result, bail};
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -10,9 +11,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
-use millstream_sinks::search::{Hit, SearchError};
+use millstream_sinks::search::{Query, SearchError, Snapshot};
 use millstream_web::{csv::Writer, error_page};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+use tracing::warn;
 
 use super::asked::Asked;
 use super::record::{FIELDS, Recall};
@@ -20,6 +23,8 @@ use super::site::Site;
 
 /// Hits that are read at a time.
 const STRETCH: usize = 1_000;
+/// How long an export may take: it has one of few places, and holds the index as it was.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// `/search.csv?q=…`
 pub async fn csv(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Response {
@@ -58,8 +63,7 @@ async fn export(site: Arc<Site>, query: &str, format: Format) -> Response {
         let full = error_page(&site.shell, StatusCode::SERVICE_UNAVAILABLE, what, remedy);
         return ([(RETRY_AFTER, "60")], full).into_response();
     };
-    let mut reading =
-        Reading { site, asked, offset: 0, seen: HashSet::new(), over: false, _room: room };
+    let mut reading = Reading { site, asked, offset: 0, within: None, over: false, _room: room };
     // The first stretch comes before the headers, so that a search that fails can still be told as such.
     let first = match reading.next().await {
         Ok(first) => first,
@@ -73,21 +77,46 @@ async fn export(site: Arc<Site>, query: &str, format: Format) -> Response {
     (headers, Body::from_stream(body(reading, first, format))).into_response()
 }
 
+/// The file. It is read in a task of its own, so that it ends in time even if whoever gets it doesn't take it.
 fn body(
     reading: Reading,
     first: Stretch,
     format: Format,
-) -> impl stream::Stream<Item = Result<Bytes, anyhow::Error>> {
-    let read = VecDeque::from([first]);
-    stream::try_unfold((reading, read), move |(mut reading, mut read)| async move {
-        let stretch = match read.pop_front() {
-            Some(stretch) => stretch,
-            None if reading.over => return Ok(None),
+) -> impl stream::Stream<Item = Result<Bytes>> {
+    let (sender, stretches) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if timeout(LONGEST, read_all(reading, first, sender)).await.is_err() {
+            warn!("send an export: it took longer than {LONGEST:?}, and was broken off");
+        }
+    });
+    stream::try_unfold((stretches, false), move |(mut stretches, over)| async move {
+        match stretches.recv().await {
+            Some(stretch) => {
+                let stretch = stretch?;
+                Ok(Some(((format.write)(&stretch)?, (stretches, stretch.last))))
+            }
+            None if over => Ok(None),
             // The file breaks off, and whoever gets it sees that it did.
-            None => reading.next().await?,
-        };
-        Ok(Some(((format.write)(&stretch)?, (reading, read))))
+            None => bail!("send an export: it took too long; narrow the search down"),
+        }
     })
+}
+
+/// Sends everything, as fast as it is taken.
+async fn read_all(
+    mut reading: Reading,
+    first: Stretch,
+    sender: mpsc::Sender<Result<Stretch, SearchError>>,
+) {
+    let mut read = Ok(first);
+    loop {
+        let failed = read.is_err();
+        // Nobody takes it any more: nothing is left to be done.
+        if sender.send(read).await.is_err() || failed || reading.over {
+            return;
+        }
+        read = reading.next().await;
+    }
 }
 
 /// Goes through all hits.
@@ -95,24 +124,22 @@ struct Reading {
     site: Arc<Site>,
     asked: Asked,
     offset: usize,
-    /// Numbers that were sent: where the index changes meanwhile, hits move, and none is to come twice.
-    seen: HashSet<String>,
+    /// The index as the first stretch found it: in one that changes meanwhile, hits move.
+    within: Option<Snapshot>,
     over: bool,
     _room: OwnedSemaphorePermit,
 }
 
 impl Reading {
     async fn next(&mut self) -> Result<Stretch, SearchError> {
-        let found = self.site.search(&self.asked.query(self.offset, STRETCH)).await?;
+        let query = self.asked.query(self.offset, STRETCH);
+        let found = self.site.search(&Query { within: self.within.take(), ..query }).await?;
         let first = self.offset == 0;
+        self.within = found.snapshot;
         self.offset += found.hits.len();
         self.over = found.hits.is_empty() || self.offset >= found.total;
-        let new = |hit: Hit| self.seen.insert(hit.key).then(|| Recall::new(hit.row));
-        Ok(Stretch {
-            recalls: found.hits.into_iter().filter_map(new).collect(),
-            first,
-            last: self.over,
-        })
+        let recalls = found.hits.into_iter().map(|hit| Recall::new(hit.row)).collect();
+        Ok(Stretch { recalls, first, last: self.over })
     }
 }
 

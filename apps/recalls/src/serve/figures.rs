@@ -1,5 +1,7 @@
 //! What the home page tells of the recalls: asked of the index, and kept by `live` for pages that are open.
 
+use std::sync::Arc;
+
 use millstream_sinks::search::{Query, SearchError, Searcher, Sort};
 
 use super::asked::{Asked, Facet};
@@ -18,6 +20,8 @@ pub struct Figures {
     pub newest: Vec<Recall>,
     /// The newest of [`urgent`].
     pub urgent: Vec<Recall>,
+    /// What they were asked of: another commit of the index may have changed what isn't among them.
+    pub commit: Option<Arc<str>>,
 }
 
 impl Figures {
@@ -40,6 +44,7 @@ impl Figures {
             values.iter().find(|(of, _)| of == value).map_or(0, |(_, rows)| *rows)
         };
         Ok(Figures {
+            commit: all.snapshot.map(|snapshot| snapshot.commit()),
             total: all.total,
             class_one: rows(Facet::Classification, "Class I"),
             ongoing: rows(Facet::Status, "Ongoing"),

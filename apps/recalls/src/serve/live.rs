@@ -107,14 +107,18 @@ mod tests {
         fake.rows.lock().expect("lock")[3].insert("status".into(), json!("Ongoing"));
         let changed = refreshed.next(&fake, None).await;
         assert_eq!(changed.news, 1, "a change");
+        fake.commit();
+        let unseen = changed.next(&fake, None).await;
+        assert_eq!(unseen.news, 2, "a change of what the home page doesn't show");
+        let changed = unseen;
         *fake.broken.lock().expect("lock") = true;
         let broken = changed.next(&fake, None).await;
-        assert_eq!((broken.news, &broken.index, &broken.figures), (1, &None, &changed.figures));
+        assert_eq!((broken.news, &broken.index, &broken.figures), (2, &None, &changed.figures));
         *fake.broken.lock().expect("lock") = false;
         assert_eq!(broken.next(&fake, None).await, changed, "an index that can be read again");
         *fake.state.lock().expect("lock") =
             IndexState::Loading { rows: 1, from: "the topic".into() };
         fake.rows.lock().expect("lock").truncate(1);
-        assert_eq!(changed.next(&fake, None).await.news, 1, "an index that is being filled");
+        assert_eq!(changed.next(&fake, None).await.news, 2, "an index that is being filled");
     }
 }

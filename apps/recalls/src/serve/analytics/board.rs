@@ -32,8 +32,8 @@ pub struct Shown {
     revision: Option<u64>,
 }
 
-/// Of which revision it is, and its PNG.
-type Picture = (Option<u64>, Bytes);
+/// What it shows, and its PNG.
+type Picture = (Arc<Figures>, Bytes);
 
 /// Keeps [`Shown`] current. Clones share it.
 #[derive(Clone)]
@@ -113,7 +113,7 @@ impl Board {
         now
     }
 
-    /// A chart, or all of them, as PNG of what is shown now. Drawn once for each revision.
+    /// A chart, or all of them, as PNG of what is shown now. Drawn once for the same figures.
     pub async fn picture(
         &self,
         name: &str,
@@ -122,20 +122,20 @@ impl Board {
         let shown = self.current().await;
         // One at a time: drawing takes the processor and some megabytes.
         let _turn = self.drawing.acquire().await.context("wait for the turn to draw")?;
-        if let Some(picture) = self.drawn(name, shown.revision) {
+        if let Some(picture) = self.drawn(name, &shown.figures) {
             return Ok(picture);
         }
         let (named, figures) = (name.to_owned(), shown.figures.clone());
         let drawn = tokio::task::spawn_blocking(move || draw(&named, &figures));
         let picture = Bytes::from(drawn.await.context("draw a chart")??);
         let mut pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
-        pictures.insert(name.to_owned(), (shown.revision, picture.clone()));
+        pictures.insert(name.to_owned(), (shown.figures.clone(), picture.clone()));
         Ok(picture)
     }
 
-    fn drawn(&self, name: &str, revision: Option<u64>) -> Option<Bytes> {
+    fn drawn(&self, name: &str, figures: &Arc<Figures>) -> Option<Bytes> {
         let pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
-        pictures.get(name).filter(|(of, _)| *of == revision).map(|(_, picture)| picture.clone())
+        pictures.get(name).filter(|(of, _)| of == figures).map(|(_, picture)| picture.clone())
     }
 }
 
@@ -147,4 +147,54 @@ pub fn one(name: &str, figures: &Figures) -> Result<Vec<u8>> {
 /// All charts, likewise.
 pub fn all(_: &str, figures: &Figures) -> Result<Vec<u8>> {
     sheet::all(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_engine::Json;
+    use millstream_topic::memory::Memory;
+    use millstream_topic::{Outgoing, Topics};
+    use serde_json::json;
+
+    use super::super::COLUMNS;
+    use super::*;
+    use crate::event::schema;
+    use crate::pipeline::DEVICES;
+
+    /// Stands in for a picture: what it would show.
+    fn total(_: &str, figures: &Figures) -> Result<Vec<u8>> {
+        Ok(figures.total.to_string().into())
+    }
+
+    #[tokio::test]
+    async fn a_picture_of_figures_that_could_not_be_renewed_goes_when_they_are() {
+        let (topics, stop) = (Memory::new(), CancellationToken::new());
+        topics.ensure(&DEVICES).await.expect("make the topic");
+        let recall = Outgoing::keyed("Z-1", json!({"recall_number": "Z-1"}).to_string());
+        topics.append(&DEVICES.name, vec![recall]).await.expect("append");
+        let decoder = Arc::new(Json::new(schema()));
+        let view = View::follow(Arc::new(topics), &DEVICES, decoder, COLUMNS, stop.clone());
+        let mut changed = view.changed();
+        let read = async {
+            while view.state().loading || view.state().rows == 0 {
+                changed.changed().await.expect("the view lives");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect("the topic is read");
+        let board = Board::new(view, watch::channel(None).1);
+        assert_eq!(board.picture("one", total).await.expect("a picture"), "1");
+
+        // The last count failed, and a picture of what was shown then was drawn at this very revision.
+        let old = Arc::new(Figures { total: 7, ..Figures::default() });
+        let shown = board.shown.borrow().clone();
+        let failed = Shown { figures: old.clone(), failed: true, ..shown.as_ref().clone() };
+        board.shown.send_replace(Arc::new(failed));
+        board.pictures.lock().expect("lock").insert("one".into(), (old, Bytes::from("7")));
+        assert_eq!(board.picture("one", total).await.expect("a picture"), "1");
+
+        // Of figures that stay it is drawn once.
+        let none = |_: &str, _: &Figures| -> Result<Vec<u8>> { anyhow::bail!("drawn again") };
+        assert_eq!(board.picture("one", none).await.expect("a picture"), "1");
+        stop.cancel();
+    }
 }

@@ -147,8 +147,13 @@ fn statement(today: NaiveDate) -> String {
         "state",
         "country",
     ] {
+        // A firm is what the search finds by its name, which is the exact one.
+        let name = match column {
+            "recalling_firm" => column.to_owned(),
+            _ => format!("trim({column})"),
+        };
         let told = format!(
-            "CASE WHEN upper(trim({column})) NOT IN ('', 'N/A') THEN trim({column}) ELSE '{NOT_GIVEN}' END"
+            "CASE WHEN upper(trim({column})) NOT IN ('', 'N/A') THEN {name} ELSE '{NOT_GIVEN}' END"
         );
         let named = if column == "initial_firm_notification" {
             told

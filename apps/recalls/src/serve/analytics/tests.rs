@@ -163,6 +163,16 @@ async fn figures_agree_with_the_topic() {
 }
 
 #[tokio::test]
+async fn firms_are_counted_by_the_name_that_is_searched_for() {
+    let firms = ["Acme", "Acme ", "Acme", " n/a "].into_iter().enumerate();
+    let recalls =
+        firms.map(|(n, firm)| recall(&format!("Z-{n}"), "Class I", "x", firm, " CA", "20260115"));
+    let figures = Stage::with(recalls.collect()).await.figures().await;
+    assert_eq!(figures.top_firms, counts(&[("Acme", 2), ("Acme ", 1)]));
+    assert_eq!(figures.states, counts(&[("CA", 4)]));
+}
+
+#[tokio::test]
 async fn long_tails_come_together() {
     let firms = (0..40).map(|n| {
         recall(&format!("Z-{n}"), &format!("Class {n}"), "x", &format!("Firm {n:02}"), "CA", "")

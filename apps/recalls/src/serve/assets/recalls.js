@@ -5,7 +5,9 @@
   const form = document.getElementById("search");
   if (!form || !document.querySelector(".found")) return;
   document.documentElement.classList.add("scripted");
-  let asking = null;
+  const told = document.getElementById("told");
+  const here = () => location.pathname + location.search;
+  let asking = null, shown = here();
 
   const address = () => {
     const fields = [...new FormData(form)].filter(([, value]) => value !== "");
@@ -15,13 +17,15 @@
 
   const swap = async (url, remember) => {
     if (asking) asking.abort();
-    asking = new AbortController();
+    const mine = asking = new AbortController();
     const found = document.querySelector(".found");
     found.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(url, { signal: asking.signal, headers: { Accept: "text/html" } });
+      const answer = await fetch(url, { signal: mine.signal, headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector(".found");
+      // Something else was chosen in the meantime.
+      if (asking !== mine) return;
       if (!answer.ok || !fresh) return location.assign(url);
       const focused = document.activeElement;
       const opened = [...found.querySelectorAll("fieldset")].map((box) => box.querySelector("details")?.open ?? false);
@@ -39,15 +43,21 @@
       }
       document.title = page.title;
       if (remember) history.pushState(null, "", answer.url);
+      shown = here();
+      if (told) told.textContent = fresh.querySelector("h1")?.textContent ?? "";
     } catch (error) {
       if (error.name !== "AbortError") location.assign(url);
+    } finally {
+      // The browser may come back to this very page, as it was left.
+      if (asking === mine) found.removeAttribute("aria-busy");
     }
   };
 
   document.addEventListener("change", (event) => {
     if (event.target.matches?.(".facets input[type=checkbox]")) swap(address(), true);
   });
-  window.addEventListener("popstate", () => location.reload());
+  // A jump within the page, as by the skip link, comes along here, too.
+  window.addEventListener("popstate", () => { if (here() !== shown) location.reload(); });
   // On a narrow screen the hits come first.
   const box = document.querySelector(".facet-box");
   if (box && window.matchMedia("(max-width: 48rem)").matches) box.open = false;

@@ -86,6 +86,8 @@ fn page(site: &Site, asked: &Asked, found: &Found, others: &Others) -> Markup {
     html! {
         (search_box(asked))
         (live(&site.pulse(), site.every, None))
+        // A script tells here what a filter has come to: what is announced must stay when the hits are replaced.
+        p.visually-hidden #told role="status" {}
         div.found {
             (facets(asked, found))
             section.hits aria-labelledby="found" {

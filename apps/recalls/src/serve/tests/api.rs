@@ -1,4 +1,5 @@
 use axum::http::StatusCode;
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::{Stage, recalls};
@@ -132,6 +133,46 @@ async fn every_parameter_that_is_read_is_in_the_document() {
         assert!(told.contains(&name), "{name}");
     }
     assert_eq!(told.len(), 4 + asked.len());
+}
+
+#[tokio::test]
+async fn an_export_is_of_one_moment() {
+    let stage = Stage::with(recalls(4_500)).await;
+    let mut body = stage.open("/search.csv").await.into_body().into_data_stream();
+    let mut text = body.next().await.expect("more").expect("a chunk").to_vec();
+    // Later stretches would begin 1,500 hits too late.
+    stage.fake.rows.lock().expect("lock").drain(..1_500);
+    while let Some(chunk) = body.next().await {
+        text.extend_from_slice(&chunk.expect("a chunk"));
+    }
+    let mut reader = csv::Reader::from_reader(text.as_slice());
+    let numbers: Vec<_> = reader.records().map(|row| row.expect("a row")[0].to_owned()).collect();
+    let once: std::collections::HashSet<_> = numbers.iter().collect();
+    assert_eq!((numbers.len(), once.len()), (4_500, 4_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_export_that_nobody_takes_along_ends_and_says_so() {
+    let stage = Stage::with(recalls(5_500)).await;
+    let mut bodies = Vec::new();
+    for _ in 0..4 {
+        bodies.push(stage.open("/search.csv").await.into_body().into_data_stream());
+    }
+    assert_eq!(stage.get("/search.csv").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    tokio::time::sleep(std::time::Duration::from_secs(601)).await;
+    assert_eq!(
+        stage.get("/search.csv?q=zebra").await.status,
+        StatusCode::OK,
+        "there is room again"
+    );
+    let mut body = bodies.pop().expect("an export");
+    let ended = loop {
+        match body.next().await {
+            Some(Ok(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(ended, Some(Err(_))), "a file that is cut short looks whole");
 }
 
 #[tokio::test]

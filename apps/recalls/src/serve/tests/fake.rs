@@ -1,10 +1,11 @@
 //! A searcher over rows in memory, just good enough to see that pages ask the right things.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use millstream_sinks::search::{
-    Found, Hit, IndexState, Query, SearchError, Searcher, Sort, Suggestion,
+    Found, Hit, IndexState, Query, SearchError, Searcher, Snapshot, Sort, Suggestion,
 };
 use serde_json::{Map, Value};
 
@@ -13,12 +14,23 @@ pub struct Fake {
     pub rows: Mutex<Vec<Map<String, Value>>>,
     pub state: Mutex<IndexState>,
     pub broken: Mutex<bool>,
+    commits: AtomicUsize,
 }
 
 impl Fake {
     pub fn of(rows: Vec<Map<String, Value>>) -> Fake {
         let state = Mutex::new(IndexState::Ready { rows: rows.len(), rebuilding: false });
-        Fake { rows: Mutex::new(rows), state, broken: Mutex::new(false) }
+        Fake {
+            rows: Mutex::new(rows),
+            state,
+            broken: Mutex::new(false),
+            commits: AtomicUsize::new(0),
+        }
+    }
+
+    /// From now on the index is another one, whatever its rows are.
+    pub fn commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn break_down(&self) {
@@ -55,7 +67,11 @@ fn matches(row: &Map<String, Value>, query: &Query, passed_over: &str) -> bool {
 impl Searcher for Fake {
     async fn search(&self, query: &Query) -> Result<Found, SearchError> {
         self.check()?;
-        let rows = self.rows.lock().expect("lock").clone();
+        let snapshot = query.within.clone().unwrap_or_else(|| {
+            let rows = self.rows.lock().expect("lock").clone();
+            Snapshot::new(Arc::new(rows), self.commits.load(Ordering::Relaxed).to_string())
+        });
+        let rows = snapshot.state::<Vec<Map<String, Value>>>().expect("a snapshot of this fake");
         let mut found: Vec<_> =
             rows.iter().filter(|row| matches(row, query, "")).cloned().collect();
         match &query.sort {
@@ -86,7 +102,7 @@ impl Searcher for Fake {
             score: 1.0,
         };
         let hits = found.into_iter().skip(query.offset).take(query.limit).map(hit).collect();
-        Ok(Found { total, hits, facets })
+        Ok(Found { total, hits, facets, snapshot: Some(snapshot) })
     }
 
     async fn suggest(&self, typed: &str, max: usize) -> Result<Vec<Suggestion>, SearchError> {

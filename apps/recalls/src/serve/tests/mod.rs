@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
 use millstream_sinks::search::Searcher;
 use millstream_web::Server;
 use millstream_web::sse::Hub;
@@ -59,9 +60,14 @@ impl Stage {
         Stage { fake, pulse, refreshes, router }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    /// The answer with a body that is still to be read.
+    async fn open(&self, path: &str) -> Response {
         let request = Request::get(path).header(HOST, "localhost").body(Body::empty()).expect(path);
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        let response = self.open(path).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 64 << 20).await.expect("a body");
         let body = String::from_utf8(body.to_vec()).expect("UTF-8");
