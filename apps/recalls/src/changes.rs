@@ -16,7 +16,11 @@ const READ_AT_ONCE: usize = 2_000;
 
 /// What the topic holds: the last record of every key that wasn't deleted.
 #[derive(Debug, Default)]
-pub struct Live(HashMap<Bytes, Held>);
+pub struct Live {
+    held: HashMap<Bytes, Held>,
+    /// Up to where each partition was read.
+    pub ends: Vec<i64>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
@@ -36,23 +40,7 @@ impl Live {
     /// Reads the topic from its beginning to its end.
     pub async fn read(topics: &dyn Backend) -> Result<Self> {
         let mut live = Self::default();
-        let info = topics.info(&DEVICES.name).await.context("look at the recalls' topic")?;
-        for (partition, bounds) in info.into_iter().flat_map(|info| info.partitions).enumerate() {
-            let at = TopicPartition::new(DEVICES.name.clone(), partition as u32);
-            let mut next = bounds.low;
-            while next < bounds.end {
-                let slice = topics.read(&at, next, READ_AT_ONCE).await;
-                let slice =
-                    slice.with_context(|| format!("read {at} to compare the feed with it"))?;
-                slice.records.into_iter().for_each(|record| live.take(record));
-                if slice.next <= next {
-                    bail!(
-                        "read {at} at offset {next}: there was nothing before its end; try again"
-                    );
-                }
-                next = slice.next;
-            }
-        }
+        live.ends = read_all(topics, &DEVICES.name, |record| live.take(record)).await?;
         Ok(live)
     }
 
@@ -61,10 +49,10 @@ impl Live {
         match &record.value {
             Some(value) => {
                 let kind = kind(&record, &key, value);
-                self.0.insert(key, Held { hash: hash(value), kind });
+                self.held.insert(key, Held { hash: hash(value), kind });
             }
             None => {
-                self.0.remove(&key);
+                self.held.remove(&key);
             }
         }
     }
@@ -75,7 +63,7 @@ impl Live {
     }
 
     fn of(&self, kind: Kind) -> usize {
-        self.0.values().filter(|held| held.kind == kind).count()
+        self.held.values().filter(|held| held.kind == kind).count()
     }
 }
 
@@ -88,10 +76,34 @@ fn kind(record: &Record, key: &[u8], value: &[u8]) -> Kind {
     if begins.is_some_and(|rest| rest.starts_with(&number)) { Kind::Real } else { Kind::Foreign }
 }
 
-fn hash(value: &[u8]) -> u64 {
+pub(crate) fn hash(value: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Reads a topic from its beginning to its end, and tells where each partition's is; none where there is no topic.
+pub async fn read_all(
+    topics: &dyn Backend,
+    topic: &str,
+    mut take: impl FnMut(Record),
+) -> Result<Vec<i64>> {
+    let info = topics.info(topic).await.with_context(|| format!("look at topic {topic}"))?;
+    let bounds = info.map(|info| info.partitions).unwrap_or_default();
+    for (partition, bounds) in (0..).zip(&bounds) {
+        let at = TopicPartition::new(topic, partition);
+        let mut next = bounds.low;
+        while next < bounds.end {
+            let slice = topics.read(&at, next, READ_AT_ONCE).await;
+            let slice = slice.with_context(|| format!("read {at} to compare the feed with it"))?;
+            slice.records.into_iter().for_each(&mut take);
+            if slice.next <= next {
+                bail!("read {at} at offset {next}: there was nothing before its end; try again");
+            }
+            next = slice.next;
+        }
+    }
+    Ok(bounds.iter().map(|bounds| bounds.end).collect())
 }
 
 /// A feed on its way through: each record is seen once and not kept.
@@ -145,9 +157,10 @@ impl Comparison {
     pub fn finish(self, max_gone_percent: u64) -> Result<Changes> {
         let Self { live, made_up, rows, superseded, .. } = self;
         let gone: Vec<Bytes> =
-            live.0.keys().filter(|key| !rows.contains_key(*key)).cloned().collect();
+            live.held.keys().filter(|key| !rows.contains_key(*key)).cloned().collect();
         let real = live.of(Kind::Real) as u64;
-        let is_real = |key: &&Bytes| live.0.get(*key).is_some_and(|held| held.kind == Kind::Real);
+        let is_real =
+            |key: &&Bytes| live.held.get(*key).is_some_and(|held| held.kind == Kind::Real);
         let going = gone.iter().filter(is_real).count() as u64;
         if going * 100 > real * max_gone_percent {
             bail!(
@@ -158,7 +171,7 @@ impl Comparison {
         let kind = if made_up { Kind::MadeUp } else { Kind::Real };
         let (mut send, mut new, mut changed) = (HashSet::new(), 0, 0);
         for (key, (row, hash)) in &rows {
-            match live.0.get(key) {
+            match live.held.get(key) {
                 Some(held) if *held == (Held { hash: *hash, kind }) => continue,
                 Some(_) => changed += 1,
                 None => new += 1,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use millstream_sources::{FeedFile, Fetched, Limits, Progress, Seen, ZipFeed, masked};
+use millstream_topic::TopicInfo;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -101,13 +102,20 @@ pub async fn download(
     }
 }
 
-/// What makes the feed at `source` recognisable, if the topic is still what it was filled into.
-pub fn seen(state: &FeedState, source: &str, devices_id: &str) -> Seen {
-    let same = state.source == source && state.devices_id.as_deref() == Some(devices_id);
+/// What makes the feed at `source` recognisable, if the topic is still what it was filled into, as it was left.
+pub fn seen(state: &FeedState, source: &str, devices: &TopicInfo) -> Seen {
+    let same = state.source == source
+        && state.devices_id.as_deref() == Some(&devices.id)
+        && state.devices_ends == ends(devices);
     if !same {
         return Seen::default();
     }
     Seen { etag: state.etag.clone(), last_modified: state.last_modified.clone() }
+}
+
+/// Where a topic's partitions end.
+pub fn ends(topic: &TopicInfo) -> Vec<i64> {
+    topic.partitions.iter().map(|bounds| bounds.end).collect()
 }
 
 fn seconds(seconds: f64) -> Duration {

@@ -53,6 +53,9 @@ pub struct FeedState {
     pub last_modified: Option<String>,
     /// The topic's identity at the last complete refresh: a topic made anew needs all records again.
     pub devices_id: Option<String>,
+    /// Where its partitions ended then, if nobody else had sent anything meanwhile: one that reaches elsewhere was
+    /// restored from a backup, or written to by somebody else, and must be compared again.
+    pub devices_ends: Vec<i64>,
     /// `None`: the last refresh worked. Otherwise the last good data is still there.
     pub trouble: Option<Trouble>,
 }

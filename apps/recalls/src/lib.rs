@@ -4,7 +4,7 @@
 //! - [`pipeline`]: the page: topics, SQL and sinks, in the data's order.
 //! - [`event`]: a record of the feed, and its canonical form.
 //! - [`produce`], [`refresh`], [`turn`]: when a refresh is due, and that there is one at a time.
-//! - [`round`]: what it does: [`feed`] → [`snapshot`] → [`changes`] → topic.
+//! - [`round`]: what it does: [`feed`] → [`snapshot`] → [`changes`] → topic; [`refused`]: what is no recall.
 //! - [`feed_state`]: how the feed is, on a topic of its own for whoever shows it.
 //! - [`search`], [`seed`]: the search index, and what a new one is filled with.
 //! - [`serve`]: the pages.
@@ -20,6 +20,7 @@ pub mod feed_state;
 pub mod pipeline;
 pub mod produce;
 pub mod refresh;
+pub mod refused;
 pub mod round;
 pub mod search;
 pub mod seed;

@@ -164,7 +164,7 @@ impl Refresher {
 
     async fn in_turn(&self, asked_at: DateTime<Utc>, stop: &CancellationToken) -> Result<Ended> {
         let topics = &self.0.topics;
-        let Some(turn) = Turn::wait(topics.as_ref(), stop).await? else {
+        let Some(mut turn) = Turn::wait(topics.as_ref(), stop).await? else {
             return Ok(Ended::Stopped);
         };
         let last = feed_state::last(topics.as_ref()).await?;
@@ -197,6 +197,8 @@ impl Refresher {
         conclude(&teller, failed, ended.as_ref().err());
         drop(teller);
         let told = telling.end(kept).await;
+        // Whoever is next begins with what was told.
+        drop(turn);
         showing.abort();
         self.0.sent.says("");
         let ended = ended?;

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use chrono::Utc;
-use millstream_sources::{FeedFile, Meta, Outlet, Pace, Seen, SourceError, ZipFeed};
-use millstream_topic::dead_letter::{self, DeadLetter, Kind};
-use millstream_topic::{Outgoing, Topic, TopicPartition};
+use millstream_sources::{FeedFile, Meta, Outlet, Seen, SourceError, ZipFeed};
+use millstream_topic::{Outgoing, TopicInfo};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -18,13 +17,12 @@ use crate::changes::{Changes, Comparison, Live, MADE_UP};
 use crate::event::Recall;
 use crate::feed::{self, WhenUnreachable};
 use crate::feed_state::{Phase, Teller};
-use crate::pipeline::{DEVICES, FEED};
+use crate::pipeline::DEVICES;
 use crate::refresh::Inner;
-use crate::snapshot::{self, Spool, rewound};
+use crate::refused::Refused;
+use crate::snapshot::{self, Sent, Spool, rewound};
 use crate::stand_in;
 
-/// Who gives up records of the feed that are no recalls.
-const PIPELINE: &str = "recalls.produce";
 /// Records between two tellings.
 const STEP: u64 = 200;
 
@@ -61,12 +59,14 @@ struct Compared {
     changes: Changes,
     meta: Meta,
     passed_over: u64,
+    /// Where the topic's partitions ended before anything was sent.
+    ends: Vec<i64>,
 }
 
 impl Round<'_> {
     pub async fn run(&self) -> Result<Ended> {
         let devices = self.of.topics.ensure(&DEVICES).await.context("make the recalls' topic")?;
-        let Some(got) = self.get(&devices.id).await? else {
+        let Some(got) = self.get(&devices).await? else {
             self.teller.change(|state| {
                 (state.checked_at, state.refreshed_at) = (Some(Utc::now()), Some(Utc::now()));
                 (state.new, state.changed, state.gone, state.trouble) = (0, 0, 0, None);
@@ -74,7 +74,8 @@ impl Round<'_> {
             return Ok(Ended::Unchanged);
         };
         let Got { file, seen, source, made_up } = got;
-        let Compared { rows, changes, meta, passed_over } = self.compare(file, made_up).await?;
+        let Compared { rows, changes, meta, passed_over, ends } =
+            self.compare(file, made_up).await?;
         let kept = rows.try_clone().context("keep the snapshot")?;
         let path = self.of.snapshots.write(kept, Utc::now()).await?;
         self.teller.change(|state| {
@@ -82,11 +83,14 @@ impl Round<'_> {
             state.made_up |= made_up;
             state.source = source;
             (state.etag, state.last_modified, state.devices_id) = (None, None, None);
+            state.devices_ends.clear();
         });
         if !self.send(rows, &changes, made_up).await? {
             return Ok(Ended::Stopped);
         }
-        self.of.snapshots.complete(&path, changes.total, self.of.feed.keep_snapshots).await?;
+        let sent = Sent { devices_id: devices.id.clone(), rows: changes.total };
+        self.of.snapshots.complete(&path, &sent, self.of.feed.keep_snapshots).await?;
+        let devices_ends = self.ends_after(&ends, changes.count()).await?;
         let (new, changed, gone) = (changes.new, changes.changed, changes.gone.len() as u64);
         self.teller.change(|state| {
             (state.checked_at, state.refreshed_at) = (Some(Utc::now()), Some(Utc::now()));
@@ -94,18 +98,18 @@ impl Round<'_> {
             (state.new, state.changed, state.gone) = (new, changed, gone);
             (state.made_up, state.passed_over, state.trouble) = (made_up, passed_over, None);
             (state.etag, state.last_modified) = (seen.etag, seen.last_modified);
-            state.devices_id = Some(devices.id);
+            (state.devices_id, state.devices_ends) = (Some(devices.id), devices_ends);
         });
         Ok(Ended::Sent { new, changed, gone })
     }
 
     /// `None`: it is what was seen.
-    async fn get(&self, devices_id: &str) -> Result<Option<Got>> {
+    async fn get(&self, devices: &TopicInfo) -> Result<Option<Got>> {
         let (feed, state) = (&self.of.feed, self.teller.state());
         let source = feed.place();
         let may_make_up = feed.when_unreachable == WhenUnreachable::Generate && !self.of.named;
         let nothing_real = state.made_up || state.refreshed_at.is_none();
-        let seen = feed::seen(&state, &source, devices_id);
+        let seen = feed::seen(&state, &source, devices);
         let got = feed.get(&seen, may_make_up && nothing_real, self.teller, self.stop).await;
         match got {
             Ok(file) => {
@@ -115,14 +119,14 @@ impl Round<'_> {
                 if Live::read(self.of.topics.as_ref()).await?.has_real() {
                     return Err(error.context("real recalls are not replaced by made-up ones"));
                 }
-                self.make_up(&error, devices_id).await
+                self.make_up(&error, devices).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// From the stand-in server, on the same way.
-    async fn make_up(&self, why: &anyhow::Error, devices_id: &str) -> Result<Option<Got>> {
+    async fn make_up(&self, why: &anyhow::Error, devices: &TopicInfo) -> Result<Option<Got>> {
         let source = format!("made up: {} could not be reached", self.of.feed.place());
         (self.of.notice)(&format!(
             "recalls: the recalls are MADE UP, as the feed could not be reached ({why:#}); real ones take their place \
@@ -131,16 +135,18 @@ impl Round<'_> {
         let server = stand_in::start(&self.of.stand_in).await?;
         let feed =
             ZipFeed::new(&server.url, self.stop.clone()).context("use the stand-in server")?;
-        let seen = feed::seen(&self.teller.state(), &source, devices_id);
+        let seen = feed::seen(&self.teller.state(), &source, devices);
         let file = feed::download(&feed, &seen, self.teller, true).await?;
         Ok(file.map(|file| Got { seen: file.seen.clone(), file, source, made_up: true }))
     }
 
-    /// Reads the feed to its end, and sends nothing but what is no recall, to the dead letters.
+    /// Reads the feed to its end. When it is accepted, what is no recall goes to the dead letters; nothing else is
+    /// sent.
     async fn compare(&self, file: FeedFile, made_up: bool) -> Result<Compared> {
         let live = Live::read(self.of.topics.as_ref()).await?;
+        let ends = live.ends.clone();
         let (mut comparison, mut spool) = (Comparison::new(live, made_up), Spool::new()?);
-        let mut dead = DeadLetters { of: self.of, stop: self.stop, outlet: None, count: 0 };
+        let mut refused = Refused::default();
         let mut records = file.records(&self.of.feed.limits())?;
         let mut read = 0;
         while let Some(record) = records.next().await? {
@@ -157,15 +163,25 @@ impl Round<'_> {
                     comparison.take(&recall)?;
                     spool.push(&recall)?;
                 }
-                Err(why) => dead.take(read, why, text.unwrap_or_default()).await?,
+                Err(why) => refused.push(read, why, &text.unwrap_or_default())?,
             }
             read += 1;
         }
-        let passed_over = dead.finish().await?;
         let changes = comparison.finish(self.of.feed.max_gone_percent)?;
+        let passed_over = refused.send(&self.of.topics, self.stop).await?;
         let rows = spool.finish(&changes.superseded)?;
         let passed_over = passed_over + changes.superseded.len() as u64;
-        Ok(Compared { rows, changes, meta: records.meta().clone(), passed_over })
+        Ok(Compared { rows, changes, meta: records.meta().clone(), passed_over, ends })
+    }
+
+    /// Where the topic ends now, if all that came since `before` is the `sent` records; otherwise nothing, so that the
+    /// next refresh compares again.
+    async fn ends_after(&self, before: &[i64], sent: u64) -> Result<Vec<i64>> {
+        let info =
+            self.of.topics.info(&DEVICES.name).await.context("look at the recalls' topic")?;
+        let ends = info.map(|info| feed::ends(&info)).unwrap_or_default();
+        let came = ends.iter().sum::<i64>() - before.iter().sum::<i64>();
+        Ok(if came == sent as i64 { ends } else { Vec::new() })
     }
 
     /// `false`: not everything was sent.
@@ -222,56 +238,6 @@ fn has_number(record: &Value) -> bool {
         .get("recall_number")
         .and_then(Value::as_str)
         .is_some_and(|number| !number.trim().is_empty())
-}
-
-/// Records of the feed that are no recalls, on their way to the dead letters of topic `devices`.
-struct DeadLetters<'a> {
-    of: &'a Inner,
-    stop: &'a CancellationToken,
-    outlet: Option<Outlet>,
-    count: u64,
-}
-
-impl DeadLetters<'_> {
-    async fn take(&mut self, place: u64, why: &str, text: String) -> Result<()> {
-        let outlet = match &mut self.outlet {
-            Some(outlet) => outlet,
-            none => {
-                let topic = Topic::named(dead_letter::topic_for(&DEVICES.name)).partitions(1);
-                let (topics, stop) = (self.of.topics.clone(), self.stop.clone());
-                let outlet = Outlet::open(topics, &topic, Pace::Max, stop, |_| {}).await;
-                none.insert(outlet.context("open the topic of the dead letters")?)
-            }
-        };
-        let now = Utc::now().timestamp_millis();
-        let letter = DeadLetter {
-            pipeline: PIPELINE.to_owned(),
-            // It never was in a topic: its place in the feed is where it can be found.
-            at: TopicPartition::new(FEED.name.clone(), 0),
-            offset: place as i64,
-            kind: Kind::Decode,
-            reason: format!("record {place} of the feed is no recall: {why}"),
-            time_ms: now,
-            timestamp_ms: now,
-            key: None,
-            value: Some(text.into()),
-        };
-        // A stop shows in the next record.
-        let _ = outlet.send(letter.to_outgoing()).await.context("send a dead letter")?;
-        self.count += 1;
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<u64> {
-        if let Some(outlet) = &mut self.outlet {
-            outlet.flush().await.context("send the dead letters")?;
-            tracing::warn!(
-                "{} records of the feed are no recalls; see the dead letters",
-                self.count
-            );
-        }
-        Ok(self.count)
-    }
 }
 
 impl fmt::Display for Ended {

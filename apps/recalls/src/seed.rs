@@ -2,7 +2,8 @@
 //! loading, afterwards the table.
 //!
 //! A snapshot's rows have the time it was written as their version: records that were sent because of it, or later,
-//! have higher ones, and those before it are what it holds, or older.
+//! have higher ones, and those before it are what it holds, or older. What was sent to another topic of this name, or
+//! came from one, is no seed: of what it lacks this one may never speak.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,10 +15,11 @@ use async_trait::async_trait;
 use millstream_engine::{Rows, SinkError, Transform};
 use millstream_sinks::search::Seed;
 use millstream_sinks::{Stores, sql};
+use millstream_topic::Backend;
 use tokio::sync::mpsc;
 
 use crate::event::{FIELDS, Recall, schema};
-use crate::pipeline::{DATABASE, TABLE};
+use crate::pipeline::{DATABASE, DEVICES, TABLE};
 use crate::snapshot::{self, Snapshot, Snapshots};
 
 const BATCH_ROWS: usize = 2_000;
@@ -27,6 +29,7 @@ const AHEAD: usize = 2;
 /// See [`Seed`].
 #[derive(Debug)]
 pub struct RecallsSeed {
+    topics: Option<Arc<dyn Backend>>,
     database: PathBuf,
     snapshots: Snapshots,
     /// What the index's pipeline makes of a recall.
@@ -36,7 +39,17 @@ pub struct RecallsSeed {
 impl RecallsSeed {
     pub fn new(stores: &Stores, transform: Arc<dyn Transform>) -> Self {
         let database = stores.tables().join(format!("{DATABASE}.db"));
-        Self { database, snapshots: Snapshots::new(stores.lake_store()), transform }
+        let snapshots = Snapshots::new(stores.lake_store());
+        Self { topics: stores.topics(), database, snapshots, transform }
+    }
+
+    /// The identity of the topic; `None`: there is none.
+    async fn devices_id(&self) -> Result<Option<String>, SinkError> {
+        let Some(topics) = &self.topics else { return Ok(None) };
+        let info = topics.info(&DEVICES.name).await;
+        let info =
+            info.map_err(|error| SinkError::unavailable("look at the recalls' topic", error))?;
+        Ok(info.map(|info| info.id))
     }
 }
 
@@ -46,7 +59,8 @@ impl Seed for RecallsSeed {
         &self,
         visit: &mut (dyn FnMut(Rows) -> Result<(), SinkError> + Send),
     ) -> Result<Option<String>, SinkError> {
-        let newest = self.snapshots.newest().await;
+        let Some(id) = self.devices_id().await? else { return Ok(None) };
+        let newest = self.snapshots.newest(&id).await;
         let newest =
             newest.map_err(|error| SinkError::unavailable("look for a snapshot", error))?;
         let (sender, mut batches) = mpsc::channel(AHEAD);
@@ -56,7 +70,9 @@ impl Seed for RecallsSeed {
                 let rows = rows.and_then(|rows| as_indexed(transform.as_ref(), rows));
                 sender.blocking_send(rows).is_ok()
             };
-            let in_table = sql::count_rows(&database, TABLE)?.unwrap_or(0);
+            let table_ids = sql::topic_ids(&database, TABLE, &DEVICES.name)?;
+            let ours = table_ids.iter().all(|table_id| *table_id == id);
+            let in_table = sql::count_rows(&database, TABLE)?.filter(|_| ours).unwrap_or(0);
             match newest {
                 Some(snapshot) if in_table < snapshot.rows => {
                     Ok(Some(from_snapshot(snapshot, &mut give)))

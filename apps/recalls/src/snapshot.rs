@@ -6,16 +6,16 @@ use std::io::{self, BufReader, BufWriter, Seek, SeekFrom};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use millstream_sinks::lake::{DirStore, Put, Store};
+use serde::{Deserialize, Serialize};
 
 use crate::event::{FIELDS, Recall};
 
 const PREFIX: &str = "recalls/snapshots/";
 const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
 const CSV: &str = ".csv";
-/// Beside a snapshot whose changes were all sent; holds the number of its rows.
+/// Beside a snapshot whose changes were all sent; holds a [`Sent`].
 const SENT: &str = ".sent";
 
 /// Rows on their way to a snapshot: a temporary file without a name.
@@ -79,6 +79,14 @@ pub struct Snapshot {
     pub file: File,
 }
 
+/// What a snapshot was sent to, and how much it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sent {
+    /// The topic's identity.
+    pub devices_id: String,
+    pub rows: u64,
+}
+
 impl Snapshots {
     pub fn new(lake: Arc<DirStore>) -> Self {
         Self(lake)
@@ -94,14 +102,17 @@ impl Snapshots {
         Ok(path)
     }
 
-    /// Everything in it was sent: from now on an index may be filled from it. All but the newest `keep` go.
-    pub async fn complete(&self, path: &str, rows: u64, keep: usize) -> Result<()> {
-        let rows = Bytes::from(rows.to_string());
-        let marked = self.0.put(&format!("{path}{SENT}"), rows, Put::Overwrite).await;
+    /// Everything in it was sent: from now on an index may be filled from it. All but the newest `keep` go, and those
+    /// of a clock that was ahead: in time, they would pass for the newest.
+    pub async fn complete(&self, path: &str, sent: &Sent, keep: usize) -> Result<()> {
+        let mark = serde_json::to_vec(sent).context("mark the snapshot as sent")?;
+        let marked = self.0.put(&format!("{path}{SENT}"), mark.into(), Put::Overwrite).await;
         marked.context("mark the snapshot as sent")?;
-        let all = self.paths().await?;
-        let old = all.iter().filter(|path| path.ends_with(CSV)).rev().skip(keep.max(1));
-        for path in old {
+        let (all, now) = (self.paths().await?, Utc::now());
+        let others = all.iter().filter(|other| other.ends_with(CSV) && *other != path).rev();
+        let (ahead, before): (Vec<_>, Vec<_>) =
+            others.partition(|path| time(path).is_some_and(|at| at > now));
+        for path in ahead.into_iter().chain(before.into_iter().skip(keep.saturating_sub(1))) {
             for path in [format!("{path}{SENT}"), path.clone()] {
                 self.0.remove(&path).await.context("remove an old snapshot")?;
             }
@@ -109,18 +120,19 @@ impl Snapshots {
         Ok(())
     }
 
-    /// The newest one of which everything was sent.
-    pub async fn newest(&self) -> Result<Option<Snapshot>> {
-        let all = self.paths().await?;
+    /// The newest one of which everything was sent to the topic of this identity. One of the future, by a clock that
+    /// was ahead, would win over records that are newer.
+    pub async fn newest(&self, devices_id: &str) -> Result<Option<Snapshot>> {
+        let (all, now) = (self.paths().await?, Utc::now());
         for path in all.iter().rev().filter_map(|path| path.strip_suffix(SENT)) {
-            let time = path.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(CSV));
-            let at = time.and_then(|time| NaiveDateTime::parse_from_str(time, TIME).ok());
-            let rows =
-                self.0.get(&format!("{path}{SENT}")).await.context("read a snapshot's mark")?;
-            let rows = rows.and_then(|rows| std::str::from_utf8(&rows).ok()?.parse().ok());
-            let file = self.0.open(path).await.context("open the newest snapshot")?;
-            if let (Some(at), Some(rows), Some(file)) = (at, rows, file) {
-                return Ok(Some(Snapshot { at: at.and_utc(), rows, file }));
+            let Some(at) = time(path).filter(|at| *at <= now) else { continue };
+            let mark = self.0.get(&format!("{path}{SENT}")).await;
+            let mark = mark.context("read a snapshot's mark")?;
+            // A mark of an earlier version doesn't say which topic it was.
+            let sent = mark.and_then(|mark| serde_json::from_slice::<Sent>(&mark).ok());
+            let Some(sent) = sent.filter(|sent| sent.devices_id == devices_id) else { continue };
+            if let Some(file) = self.0.open(path).await.context("open the newest snapshot")? {
+                return Ok(Some(Snapshot { at, rows: sent.rows, file }));
             }
         }
         Ok(None)
@@ -131,4 +143,10 @@ impl Snapshots {
         let listed = self.0.list(PREFIX, None, usize::MAX).await.context("list the snapshots")?;
         Ok(listed.into_iter().map(|listed| listed.path).collect())
     }
+}
+
+/// When the snapshot at this path was written.
+fn time(path: &str) -> Option<DateTime<Utc>> {
+    let time = path.strip_prefix(PREFIX)?.strip_suffix(CSV)?;
+    Some(NaiveDateTime::parse_from_str(time, TIME).ok()?.and_utc())
 }

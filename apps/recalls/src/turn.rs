@@ -38,8 +38,9 @@ impl Turn {
         Ok(None)
     }
 
-    /// Keeps the turn until `done`, which it cancels when the turn is lost. `true`: it was kept.
-    pub async fn keep(mut self, done: &CancellationToken) -> bool {
+    /// Keeps the turn until `done`, which it cancels when the turn is lost. `true`: it was kept. Nobody else has it
+    /// before it is dropped: who loses it still says where they are.
+    pub async fn keep(&mut self, done: &CancellationToken) -> bool {
         while let Some(event) = done.run_until_cancelled(self.0.poll(WAIT)).await {
             match event {
                 Ok(Event::Revoked(partitions) | Event::Lost(partitions))

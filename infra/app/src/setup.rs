@@ -93,11 +93,12 @@ impl Setup {
             "" => stores,
             search => stores.with_search(search, data)?,
         };
-        let pipelines = (app.pipelines)(&settings, &stores)?;
         std::fs::create_dir_all(data).with_context(|| {
             format!("make the data directory {}; name a writable one by --data", data.display())
         })?;
         let topics = millstream_topic::open(&topics.url, data)?;
+        let stores = stores.with_topics(topics.clone());
+        let pipelines = (app.pipelines)(&settings, &stores)?;
         let alone = pipelines.len() == 1;
         let pipelines = pipelines
             .into_iter()

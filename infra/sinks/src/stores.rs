@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millstream_engine::{SinkError, Target};
+use millstream_topic::Backend;
 
 use crate::lake::{DirStore, Format, Lake};
 use crate::search::{Index, SearchReader, SearchTarget, Searcher, Seed};
@@ -13,6 +14,7 @@ pub struct Stores {
     tables: PathBuf,
     lake: Arc<DirStore>,
     search: Option<PathBuf>,
+    topics: Option<Arc<dyn Backend>>,
 }
 
 impl Stores {
@@ -21,13 +23,23 @@ impl Stores {
     pub fn open(tables: &str, lake: &str, base: &Path) -> Result<Self, SinkError> {
         let tables = directory("stores.tables", tables, "sqlite://", base)?;
         let lake = directory("stores.lake", lake, "file://", base)?;
-        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)), search: None })
+        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)), search: None, topics: None })
     }
 
     /// With search indexes in `search`: `tantivy://directory`, meant from `base` if relative.
     pub fn with_search(self, search: &str, base: &Path) -> Result<Self, SinkError> {
         let search = directory("stores.search", search, "tantivy://", base)?;
         Ok(Self { search: Some(search), ..self })
+    }
+
+    /// With the topics that the stores are filled from, for those who must know whether rows are of this very topic.
+    pub fn with_topics(self, topics: Arc<dyn Backend>) -> Self {
+        Self { topics: Some(topics), ..self }
+    }
+
+    /// The topics that the stores are filled from, if told.
+    pub fn topics(&self) -> Option<Arc<dyn Backend>> {
+        self.topics.clone()
     }
 
     /// Where the databases' files are.

@@ -82,6 +82,25 @@ async fn most_are_gone() {
     told(&[], Reply::Bytes(feed(&[])), &["it lacks 40 of 40"]).await;
 }
 
+/// Of a feed that isn't accepted, nothing becomes a dead letter.
+#[tokio::test]
+async fn a_renamed_column() {
+    let mut renamed = recalls(0..40);
+    for record in &mut renamed {
+        let number = record["recall_number"].take();
+        record["number"] = number;
+    }
+    let server = Server::start(Reply::Bytes(feed(&recalls(0..40)))).await;
+    let world = World::at(&server.url, &[]);
+    world.refresh().await.unwrap();
+    server.says(Reply::Bytes(feed(&renamed)));
+    for _ in 0..2 {
+        let error = format!("{:#}", world.refresh().await.unwrap_err());
+        assert!(error.contains("it lacks 40 of 40 recalls"), "{error}");
+    }
+    assert_eq!(world.records("devices.dead-letters").await.len(), 0);
+}
+
 #[tokio::test]
 async fn so_many_gone_as_are_allowed() {
     let server = Server::start(Reply::Bytes(feed(&recalls(0..40)))).await;
@@ -94,8 +113,8 @@ async fn so_many_gone_as_are_allowed() {
 #[tokio::test]
 async fn a_zip_bomb() {
     let mut records = recalls(0..2);
-    records[1]["code_info"] = "a".repeat(3_000_000).into();
-    let records: Vec<_> = std::iter::repeat_n(records[1].clone(), 6).collect();
+    records[1]["code_info"] = "a".repeat(900_000).into();
+    let records: Vec<_> = std::iter::repeat_n(records[1].clone(), 20).collect();
     told(&[], Reply::Bytes(feed(&records)), &["zip bomb"]).await;
     let small = [("feed.max_json_mb", 1.into())];
     told(&small, Reply::Bytes(feed(&records)), &["more than 1048576 bytes"]).await;

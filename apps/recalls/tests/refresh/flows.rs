@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use millstream_app::{Produce, ProduceOptions, Sent};
+use millstream_topic::Outgoing;
 use millstream_topic::dead_letter::DeadLetter;
 use recalls::refresh::Options;
 use recalls::round::Ended;
@@ -48,7 +49,7 @@ async fn exactly_what_changed_is_sent_and_the_table_agrees() {
 #[tokio::test]
 async fn a_feed_that_is_not_modified_is_neither_downloaded_nor_compared() {
     let server = Server::start(Reply::Tagged("\"v1\"", feed(&recalls(0..20)))).await;
-    let world = World::at(&server.url, &[]);
+    let mut world = World::at(&server.url, &[]);
     assert_eq!(world.refresh().await.unwrap(), sent(20, 0, 0));
     let before = world.state().await;
     assert_eq!(world.refresh().await.unwrap(), Ended::Unchanged);
@@ -57,16 +58,25 @@ async fn a_feed_that_is_not_modified_is_neither_downloaded_nor_compared() {
     assert_eq!(world.snapshots().len(), 1);
 
     // Another topic needs everything again, whatever the server has seen.
-    let log = world.directory.path().join("log");
-    let file = std::fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
-    let devices =
-        file.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("devices.db"));
-    devices.for_each(|path| std::fs::remove_file(path).unwrap());
-    let setup =
-        crate::world::open(world.directory.path(), &[("feed.url", server.url.as_str().into())]);
-    let World { directory, .. } = world;
-    let world = World { setup, directory };
+    world.delete_devices(&server.url);
     assert_eq!(world.refresh().await.unwrap(), sent(20, 0, 0));
+}
+
+/// Not the whole feed, until somebody else's record is cleared away.
+#[tokio::test]
+async fn a_topic_that_drifted_is_compared_again_though_the_feed_is_not_modified() {
+    let server = Server::start(Reply::Tagged("\"v1\"", feed(&recalls(0..20)))).await;
+    let world = World::at(&server.url, &[]);
+    assert_eq!(world.refresh().await.unwrap(), sent(20, 0, 0));
+    assert_eq!(world.refresh().await.unwrap(), Ended::Unchanged);
+    let broken = vec![Outgoing::keyed("Z-0003-2026", "broken")];
+    world.setup.topics.append("devices", broken).await.unwrap();
+    assert_eq!(world.refresh().await.unwrap(), sent(0, 1, 0));
+    assert_eq!(world.refresh().await.unwrap(), Ended::Unchanged);
+    let other = vec![Outgoing::keyed("somebody's", "else")];
+    world.setup.topics.append("devices", other).await.unwrap();
+    assert_eq!(world.refresh().await.unwrap(), sent(0, 0, 1));
+    assert_eq!(world.refresh().await.unwrap(), Ended::Unchanged);
 }
 
 #[tokio::test]
@@ -113,6 +123,15 @@ async fn what_is_no_recall_is_a_dead_letter_and_the_rest_goes_on() {
     assert_eq!(bytes, records[2]);
     assert!(letters[1].reason.contains("no JSON object"));
     assert_eq!(world.table().await.len(), 5);
+
+    // Read again, the same ones are no new letters.
+    records.push(json!({"recall_number": ""}));
+    server.says(Reply::Bytes(feed(&records)));
+    for _ in 0..2 {
+        assert_eq!(world.refresh().await.unwrap(), sent(0, 0, 0));
+        assert_eq!(world.state().await.passed_over, 3);
+        assert_eq!(world.records("devices.dead-letters").await.len(), 3);
+    }
 }
 
 #[tokio::test]
@@ -140,7 +159,19 @@ async fn only_the_newest_snapshots_stay() {
     let names = world.snapshots();
     assert_eq!(names.len(), 2, "{names:?}");
     let directory = world.directory.path().join("lake/recalls/snapshots");
-    assert_eq!(std::fs::read_dir(directory).unwrap().count(), 4, "with their marks");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 4, "with their marks");
+
+    // Those of a clock that was ahead are not the newest, and go.
+    for name in ["29990101T000000.000Z.csv", "29990102T000000.000Z.csv"] {
+        std::fs::copy(directory.join(&names[1]), directory.join(name)).unwrap();
+        let mark = |name: &str| directory.join(format!("{name}.sent"));
+        std::fs::copy(mark(&names[1]), mark(name)).unwrap();
+    }
+    server.says(Reply::Bytes(feed(&recalls(0..6))));
+    world.refresh().await.unwrap();
+    let left = world.snapshots();
+    assert_eq!((left.len(), &left[0]), (2, &names[1]), "{left:?}");
+    assert!(left[1] < "2999".to_owned(), "the one just written stays: {left:?}");
 }
 
 /// As the command line does it.

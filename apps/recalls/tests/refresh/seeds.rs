@@ -61,6 +61,43 @@ async fn the_snapshot_while_the_table_is_loading_then_the_table() {
 }
 
 #[tokio::test]
+async fn neither_snapshot_nor_table_of_another_topic() {
+    let server = Server::start(Reply::Bytes(feed(&recalls(0..30)))).await;
+    let mut world = World::at(&server.url, &[]);
+    world.refresh().await.unwrap();
+    assert!(seeded(&world).await.0.unwrap().starts_with("the snapshot of"));
+    assert_eq!(world.table().await.len(), 30);
+    world.delete_devices(&server.url);
+    assert_eq!(seeded(&world).await, (None, BTreeMap::new()), "there is no topic");
+    world.setup.topics.ensure(&DEVICES).await.unwrap();
+    assert_eq!(seeded(&world).await, (None, BTreeMap::new()), "it is another one");
+
+    // The table still counts the other topic; the snapshot is of this one.
+    server.says(Reply::Bytes(feed(&recalls(0..20))));
+    world.refresh().await.unwrap();
+    let (from, rows) = seeded(&world).await;
+    assert!(from.unwrap().starts_with("the snapshot of"));
+    assert_eq!(rows.len(), 20);
+}
+
+#[tokio::test]
+async fn no_snapshot_of_the_future_and_none_without_its_topic() {
+    let server = Server::start(Reply::Bytes(feed(&recalls(0..30)))).await;
+    let world = World::at(&server.url, &[]);
+    world.refresh().await.unwrap();
+    let directory = world.directory.path().join("lake/recalls/snapshots");
+    let name = world.snapshots().remove(0);
+    let mark = |name: &str| directory.join(format!("{name}.sent"));
+    let ahead = "29990101T000000.000Z.csv";
+    std::fs::rename(directory.join(&name), directory.join(ahead)).unwrap();
+    std::fs::rename(mark(&name), mark(ahead)).unwrap();
+    assert_eq!(seeded(&world).await.0, None);
+    std::fs::rename(directory.join(ahead), directory.join(&name)).unwrap();
+    std::fs::write(mark(&name), "30").unwrap();
+    assert_eq!(seeded(&world).await.0, None, "whose it is, an old mark doesn't say");
+}
+
+#[tokio::test]
 async fn no_snapshot_that_was_not_sent_to_its_end() {
     let server = Server::start(Reply::Bytes(feed(&recalls(0..30)))).await;
     let world = World::at(&server.url, &[]);

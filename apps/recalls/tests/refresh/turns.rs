@@ -1,8 +1,14 @@
 //! One refresh at a time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use millstream_topic::{
+    Backend, Consumer, Outgoing, Placed, Slice, Subscriptions, Topic, TopicError, TopicInfo,
+    TopicPartition, Topics,
+};
 use recalls::feed_state;
 use recalls::refresh::Options;
 use recalls::round::Ended;
@@ -48,6 +54,51 @@ async fn who_waited_for_the_same_refresh_does_not_repeat_it() {
     ends.sort_by_key(|end| *end == Ended::SomebodyElse);
     assert_eq!(ends, [sent(30, 0, 0), Ended::SomebodyElse]);
     assert_eq!(server.calls.load(Ordering::SeqCst), 1);
+}
+
+/// Takes its time to take what is told of the feed.
+#[derive(Debug)]
+struct SlowToTell(Arc<dyn Backend>);
+
+#[async_trait]
+impl Topics for SlowToTell {
+    async fn ensure(&self, topic: &Topic) -> Result<TopicInfo, TopicError> {
+        self.0.ensure(topic).await
+    }
+    async fn info(&self, name: &str) -> Result<Option<TopicInfo>, TopicError> {
+        self.0.info(name).await
+    }
+    async fn append(&self, topic: &str, records: Vec<Outgoing>) -> Result<Vec<Placed>, TopicError> {
+        if topic == "recalls.feed" {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+        }
+        self.0.append(topic, records).await
+    }
+}
+
+#[async_trait]
+impl Subscriptions for SlowToTell {
+    async fn join(&self, group: &str, topics: &[String]) -> Result<Box<dyn Consumer>, TopicError> {
+        self.0.join(group, topics).await
+    }
+    async fn read(&self, at: &TopicPartition, from: i64, max: usize) -> Result<Slice, TopicError> {
+        self.0.read(at, from, max).await
+    }
+}
+
+#[tokio::test]
+async fn the_turn_is_passed_on_when_the_end_is_told() {
+    let server = Server::start(Reply::Late(LATE, feed(&recalls(0..30)))).await;
+    let mut world = World::at(&server.url, &[]);
+    world.setup.topics = Arc::new(SlowToTell(world.setup.topics.clone()));
+    let stop = CancellationToken::new();
+    let (a, b) = (world.refresher(Options::default()), world.refresher(Options::default()));
+    let (a, b) = tokio::join!(a.once(&stop), b.once(&stop));
+    let mut ends = [a.unwrap(), b.unwrap()];
+    ends.sort_by_key(|end| *end == Ended::SomebodyElse);
+    assert_eq!(ends, [sent(30, 0, 0), Ended::SomebodyElse]);
+    assert_eq!(server.calls.load(Ordering::SeqCst), 1, "who waited saw the end");
+    assert!(!world.state().await.is_busy());
 }
 
 #[tokio::test]

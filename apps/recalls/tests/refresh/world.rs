@@ -49,6 +49,17 @@ impl World {
         Self::new(&[&[("feed.url", url.into())], set].concat())
     }
 
+    /// Deletes topic `devices` behind everybody's back, and opens all anew, with the feed at `url`.
+    pub fn delete_devices(&mut self, url: &str) {
+        let log = self.directory.path().join("log");
+        for file in std::fs::read_dir(log).unwrap().map(|file| file.unwrap().path()) {
+            if file.file_name().unwrap().to_str().unwrap().starts_with("devices.db") {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
+        self.setup = open(self.directory.path(), &[("feed.url", url.into())]);
+    }
+
     pub fn refresher(&self, options: Options) -> Refresher {
         let Setup { settings, topics, stores, .. } = &self.setup;
         Refresher::with(settings, topics.clone(), stores, options).unwrap()

@@ -32,4 +32,4 @@ mod versions;
 pub use database::Database;
 pub use scan::{DatabaseTables, RecordBatches, TableInfo, databases, read_table};
 pub use table::SqlTable;
-pub use versions::{count_rows, read_versions};
+pub use versions::{count_rows, read_versions, topic_ids};

@@ -1,5 +1,7 @@
 //! Owners, positions and ledgers: the rows in the system tables.
 
+use std::collections::BTreeSet;
+
 use millstream_engine::SinkError;
 use millstream_engine::ledger::{Assignment, Entry, EntryKind};
 use millstream_topic::TopicPartition;
@@ -30,6 +32,25 @@ pub(super) fn owned(connection: &Connection, table: &str) -> Result<Option<Owned
     let kept: Kept = serde_json::from_str(&keeping).map_err(|e| unreadable(table, &e))?;
     let schema = serde_json::from_str(&schema_text).map_err(|e| unreadable(table, &e))?;
     Ok(Some(Owned { pipeline, layout: Layout { table: name, kept, schema }, schema_text }))
+}
+
+/// Identities of a topic, by the last entry of each partition's ledger.
+pub(super) fn topic_ids(
+    connection: &Connection,
+    table: &str,
+    topic: &str,
+) -> Result<BTreeSet<String>, Fault> {
+    let mut query = connection.prepare(
+        "SELECT entry FROM _millstream_position JOIN _millstream_ledger
+             USING (table_name, pipeline, topic, partition, seq)
+         WHERE table_name = ? AND topic = ?",
+    )?;
+    let entries = query.query_map(params![table, topic], |row| row.get::<_, String>(0))?;
+    let id = |entry: Result<String, rusqlite::Error>| -> Result<String, Fault> {
+        let entry: Entry = serde_json::from_str(&entry?).map_err(|e| unreadable(table, &e))?;
+        Ok(entry.topic_id)
+    };
+    entries.map(id).collect()
 }
 
 /// Makes the table or lets it grow, and records the pipeline as its owner.

@@ -1,5 +1,6 @@
 //! Upserted tables with their versions: what an index of the same rows is filled from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,19 @@ pub fn count_rows(database: &Path, table: &str) -> Result<Option<u64>, SinkError
         Ok(Some(rows.unsigned_abs()))
     };
     count().map_err(|fault| fault.told(&format!("count the rows of table {table}"), database))
+}
+
+/// Identities of the topic called `topic` that a table's positions count, by the last entry of each partition's ledger.
+/// Blocks.
+pub fn topic_ids(database: &Path, table: &str, topic: &str) -> Result<BTreeSet<String>, SinkError> {
+    let Some(connection) = Database::new(database).reader()? else { return Ok(BTreeSet::new()) };
+    let ids = || -> Result<BTreeSet<String>, Fault> {
+        if !positions::exists(&connection, "_millstream_ledger")? {
+            return Ok(BTreeSet::new());
+        }
+        positions::topic_ids(&connection, table, topic)
+    };
+    ids().map_err(|fault| fault.told(&format!("read whose rows table {table} has"), database))
 }
 
 /// Shows an upserted table's rows as they are at one moment, the lowest version first, until `visit` says false. Tells
