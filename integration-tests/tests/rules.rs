@@ -12,7 +12,7 @@ use regex::Regex;
 /// Lines an app's own code may have. `recalls` is more than a poll and a pipeline: it compares a feed with its
 /// topic, keeps snapshots, takes turns with other processes and tells how far it is.
 fn lines_of(app: &str) -> usize {
-    if app == "recalls" { 1_350 } else { 200 }
+    if app == "recalls" { 1_450 } else { 200 }
 }
 /// An app's pages for people, if it has any: as long as they have to be.
 const PAGES: &str = "/src/serve/";

@@ -171,7 +171,7 @@ async fn only_the_newest_snapshots_stay() {
     world.refresh().await.unwrap();
     let left = world.snapshots();
     assert_eq!((left.len(), &left[0]), (2, &names[1]), "{left:?}");
-    assert!(left[1] < "2999".to_owned(), "the one just written stays: {left:?}");
+    assert!(left[1].as_str() < "2999", "the one just written stays: {left:?}");
 }
 
 /// As the command line does it.
