@@ -112,6 +112,19 @@ fn a_store_that_cannot_be_written_to_is_found_by_check() {
 }
 
 #[test]
+fn what_has_no_builds_is_not_built_anew() {
+    let data = Data::new();
+    data.run("recalls", &["plan"]).succeeds();
+    data.run("millstream", &["rebuild", "recalls.table"]).fails_with(&[
+        "build enforcement in sqlite://",
+        "no builds",
+        "name a new table",
+    ]);
+    data.run("millstream", &["rebuild", "recalls.nothing"]).fails_with(&["recalls.search"]);
+    data.run("millstream", &["rebuild", "recalls.search"]).succeeds();
+}
+
+#[test]
 fn sql_that_will_not_do_is_refused_when_it_is_planned() {
     let cases: [(&str, &[&str]); 3] = [
         ("malformed_sql", &["[sql] details", "SELEC"]),

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::apps::Where;
+use crate::show::say;
 use crate::{demo, dlq, position, query, verify};
 
 const EXAMPLES: &str = "\
@@ -14,7 +15,8 @@ Examples:
   millstream query --format csv 'SELECT * FROM weather'
   millstream verify                                           is every sink exact?
   millstream dlq list                                         records that could not be worked off
-  millstream position show                                    where every pipeline stands";
+  millstream position show                                    where every pipeline stands
+  millstream rebuild recalls.search                           a new search index, beside the one that is served";
 
 /// Streams into stores you can ask.
 #[derive(Parser)]
@@ -47,6 +49,11 @@ enum Verb {
     /// Where pipelines stand in their sinks, and the operator's choices
     #[command(subcommand)]
     Position(position::Verb),
+    /// Have a pipeline's search index built anew; the one that is there is served meanwhile
+    Rebuild {
+        /// `app.pipeline`
+        pipeline: String,
+    },
 }
 
 pub fn start() -> Result<ExitCode> {
@@ -69,8 +76,20 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Verify { json, only } => verify::verify(place, &only, json).await?,
         Verb::Dlq(verb) => dlq::dlq(place, verb).await.map(|()| true)?,
         Verb::Position(verb) => position::position(place, verb).await.map(|()| true)?,
+        Verb::Rebuild { pipeline } => rebuild(place, &pipeline).map(|()| true)?,
     };
     Ok(if exact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn rebuild(place: &Where, id: &str) -> Result<()> {
+    place.must_exist()?;
+    let (_, pipeline) = place.pipeline(id)?;
+    pipeline.target.rebuild()?;
+    let table = pipeline.target.about().table;
+    say!(
+        "{id} builds {table} anew, from its next commit or start on; until it is whole, the old one is served"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

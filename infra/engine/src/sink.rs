@@ -70,6 +70,17 @@ pub trait Target: Send + Sync + Debug {
         pipeline: &str,
         visit: &mut (dyn FnMut(RecordBatch) -> Result<(), SinkError> + Send),
     ) -> Result<(), SinkError>;
+
+    /// Has what is derived from the topic alone built anew, beside what is served meanwhile; the worker begins
+    /// with its next commit, or when it starts. Refused by targets that can't. May block for a moment.
+    fn rebuild(&self) -> Result<(), SinkError> {
+        let About { table, place, .. } = self.about();
+        Err(SinkError::refused(
+            format!("build {table} in {place} anew"),
+            "it has no builds that could take each other's place",
+            "name a new table in its place",
+        ))
+    }
 }
 
 /// A target in words and rules.

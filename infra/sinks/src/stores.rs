@@ -82,11 +82,6 @@ impl Stores {
         Ok(Arc::new(SearchReader::new(self.search_directory(index)?, index)))
     }
 
-    /// Has an index built anew while what is there is served: see [`SearchTarget::rebuild`].
-    pub fn rebuild(&self, index: &Index) -> Result<(), SinkError> {
-        SearchTarget::new(self.search_directory(index)?, index, None).rebuild()
-    }
-
     fn search_directory(&self, index: &Index) -> Result<&Path, SinkError> {
         self.search.as_deref().ok_or_else(|| {
             SinkError::refused(

@@ -38,13 +38,6 @@ impl SearchTarget {
     pub fn new(search: &std::path::Path, index: &Index, seed: Option<Arc<dyn Seed>>) -> Self {
         Self { place: Place::new(search, index.name), index: *index, seed }
     }
-
-    /// Has the index built anew: the worker begins with its next commit, or when it starts. What is there is
-    /// served until the new build has all that the topic held. Blocks.
-    pub fn rebuild(&self) -> Result<(), SinkError> {
-        let asked = self.place.ask_for_rebuild();
-        asked.map_err(|fault| fault.told("ask for a new build of the index", self.place.path()))
-    }
 }
 
 #[async_trait]
@@ -75,6 +68,12 @@ impl Target for SearchTarget {
         let met = ours.clone().work(doing, opening::meet).await?;
         let (opened, told) = (HashMap::new(), HashMap::new());
         Ok(Box::new(SearchSink { ours, seed: self.seed.clone(), met, opened, told }))
+    }
+
+    /// What is there is served until the new build has all that the topic held.
+    fn rebuild(&self) -> Result<(), SinkError> {
+        let asked = self.place.ask_for_rebuild();
+        asked.map_err(|fault| fault.told("ask for a new build of the index", self.place.path()))
     }
 
     async fn scan(
