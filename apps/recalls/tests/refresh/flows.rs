@@ -1,4 +1,6 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use millstream_app::{Produce, ProduceOptions, Sent};
 use millstream_topic::Outgoing;
@@ -12,7 +14,7 @@ use crate::server::{Reply, Server, feed, json_of, recall, recalls, zipped};
 use crate::world::{World, sent};
 
 #[tokio::test]
-async fn exactly_what_changed_is_sent_and_the_table_agrees() {
+async fn exactly_what_changed_is_sent_and_table_index_and_charts_agree() {
     let server = Server::start(Reply::Bytes(feed(&recalls(0..200)))).await;
     let world = World::at(&server.url, &[]);
     assert_eq!(world.refresh().await.unwrap(), sent(200, 0, 0));
@@ -38,12 +40,47 @@ async fn exactly_what_changed_is_sent_and_the_table_agrees() {
         let text = |name: &str| recall[name].as_str().unwrap().to_owned();
         (text("recall_number"), text("status"))
     });
-    assert_eq!(world.table().await, expected.collect());
+    let expected: BTreeMap<_, _> = expected.collect();
+    assert_eq!(world.table().await, expected);
+    let (site, _stops) = world.serve().await;
+    assert_eq!(found(&site).await, expected);
+    let (mut charted, until) = (chart(&site).await, Instant::now() + Duration::from_secs(20));
+    while charted != counted(&expected) && Instant::now() < until {
+        // The charts' view is still reading the topic.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        charted = chart(&site).await;
+    }
+    assert_eq!(charted, counted(&expected));
     let state = world.state().await;
     assert_eq!((state.new, state.changed, state.gone, state.total), (3, 10, 2, 201));
     assert_eq!(state.last_updated.as_deref(), Some("2026-04-01"));
     assert!(!state.is_busy() && !state.made_up && state.trouble.is_none(), "{state:?}");
     assert!(state.refreshed_at.is_some() && !state.source.contains("s3cret"), "{state:?}");
+}
+
+/// What the site finds: numbers with their states.
+async fn found(site: &str) -> BTreeMap<String, String> {
+    let found: Value =
+        reqwest::get(format!("{site}/search.json")).await.unwrap().json().await.unwrap();
+    let text = |recall: &Value, name: &str| recall[name].as_str().unwrap().to_owned();
+    let pair = |recall: &Value| (text(recall, "recall_number"), text(recall, "status"));
+    found["results"].as_array().unwrap().iter().map(pair).collect()
+}
+
+/// What the site's chart shows: states with their numbers of recalls.
+async fn chart(site: &str) -> BTreeMap<String, usize> {
+    let url = format!("{site}/analytics/charts/status.csv");
+    let csv = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let lines = csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap());
+    lines.map(|(state, recalls)| (state.to_owned(), recalls.parse().unwrap())).collect()
+}
+
+fn counted(recalls: &BTreeMap<String, String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for state in recalls.values() {
+        *counts.entry(state.clone()).or_default() += 1;
+    }
+    counts
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use millstream_topic::{Record, TopicPartition};
 use recalls::feed_state::{self, FeedState};
 use recalls::refresh::{Options, Refresher};
 use recalls::round::Ended;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub struct World {
     pub setup: Setup,
@@ -30,6 +31,7 @@ pub fn settings(set: &[(&str, Value)]) -> Settings {
         ("feed.download_s", 0.8.into()),
         ("stand_in.recalls", 60.into()),
         ("roll.every_s", 0.05.into()),
+        ("serve.refresh", false.into()),
     ];
     for (key, value) in quick.into_iter().chain(set.iter().cloned()) {
         settings.set(key, value).unwrap();
@@ -99,6 +101,18 @@ impl World {
             rows.extend(pairs.map(|(n, s)| (n.unwrap().to_owned(), s.unwrap_or("").to_owned())));
         }
         rows
+    }
+
+    /// Puts up the pages, which go with the guard; their address.
+    pub async fn serve(&self) -> (String, DropGuard) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (setup, stop) = (self.setup.clone(), CancellationToken::new());
+        let until = stop.clone();
+        tokio::spawn(
+            async move { millstream_app::serve::on(&setup, listener, until, |_| {}).await },
+        );
+        (url, stop.drop_guard())
     }
 
     /// Names of the snapshots in the lake, the oldest first.
