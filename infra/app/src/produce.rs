@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Bars;
-use crate::{Produce, ProduceOptions, Sent, Setup};
+use crate::{ProduceOptions, Sent, Setup};
 
 /// Runs the app's producer until it ends or `stop`, and shows how much it sent.
 pub async fn produce(
@@ -15,16 +15,7 @@ pub async fn produce(
     let sent = Sent::default();
     let bars = Bars::new();
     let bar = bars.produced(setup.app.name, options.limit);
-    let given = Produce {
-        settings: setup.settings.clone(),
-        topics: setup.topics.clone(),
-        stores: setup.stores.clone(),
-        options,
-        stop,
-        sent: sent.clone(),
-        notice: |line| eprintln!("{line}"),
-    };
-    let producing = (setup.app.produce)(given);
+    let producing = setup.produce(options, sent.clone(), stop, |line| eprintln!("{line}"));
     tokio::pin!(producing);
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     let ended = loop {
@@ -37,7 +28,7 @@ pub async fn produce(
         }
     };
     bar.finish(sent.get());
-    ended.with_context(|| format!("produce {}", setup.app.name))?;
+    ended?;
     eprintln!("{}: {} records sent", setup.app.name, sent.get());
     Ok(())
 }

@@ -8,8 +8,9 @@ use millstream_engine::{Options, Pipeline, Roll, World};
 use millstream_sinks::Stores;
 use millstream_topic::Backend;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
-use crate::{App, console};
+use crate::{App, Produce, ProduceOptions, Sent, console};
 
 /// Where an app finds its settings and keeps its data.
 #[derive(Clone, Debug, clap::Args)]
@@ -113,6 +114,26 @@ impl Setup {
             .collect();
         let memory = worker.memory_mb << 20;
         Ok(Self { app: *app, settings, data: data.to_owned(), topics, stores, pipelines, memory })
+    }
+
+    /// Runs the app's producer until it ends or `stop`. `sent` counts meanwhile; `notice` gets lines for people.
+    pub async fn produce(
+        &self,
+        options: ProduceOptions,
+        sent: Sent,
+        stop: CancellationToken,
+        notice: fn(&str),
+    ) -> Result<()> {
+        let task = Produce {
+            settings: self.settings.clone(),
+            topics: self.topics.clone(),
+            stores: self.stores.clone(),
+            options,
+            stop,
+            sent,
+            notice,
+        };
+        (self.app.produce)(task).await.with_context(|| format!("produce {}", self.app.name))
     }
 
     pub fn world(&self) -> World {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_engine::chain;
 use millstream_topic::{Backend, Record, Topic, TopicError, TopicPartition};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Book;
-use crate::report::chain;
 use crate::told::{HISTORY, STATUS, taken_back};
 use crate::worker::now_ms;
 

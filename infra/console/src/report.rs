@@ -1,8 +1,7 @@
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_engine::Status;
+use millstream_engine::{Status, chain};
 use millstream_topic::{Backend, Outgoing, TopicError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -179,10 +178,4 @@ async fn closed(statuses: Vec<watch::Receiver<Status>>) {
     for mut status in statuses {
         while status.changed().await.is_ok() {}
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -38,7 +38,7 @@ mod world;
 pub use decode::{Decoded, Decoder, Json};
 pub use open_range::units;
 pub use pipeline::{Draft, Pipeline, Roll};
-pub use run::{EngineError, Options, run};
+pub use run::{EngineError, Options, chain, run};
 pub use sink::{About, Delete, Keeping, Outcome, Range, Rows, Sink, SinkError, Standing, Target};
 pub use status::{Batches, Counts, Happening, PartitionStatus, State, Status, Totals, What};
 pub use transform::{Function, PlanError, Transform};

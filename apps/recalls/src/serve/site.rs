@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
+use millstream_engine::chain;
 use millstream_sinks::search::{Found, Query, SearchError, Searcher};
 use millstream_web::assets::Asset;
 use millstream_web::sse::Hub;
@@ -100,7 +101,7 @@ impl Site {
 
     /// The page for a search that failed. Only what helps the reader is told; the log has the rest.
     pub fn failed(&self, error: &SearchError) -> Response {
-        tracing::error!("answer a search: {:#}", anyhow::Error::msg(chain(error)));
+        tracing::error!("answer a search: {}", chain(error));
         error_page(
             &self.shell,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -113,12 +114,6 @@ impl Site {
     pub fn missing(&self, what: &str, remedy: &str) -> Response {
         error_page(&self.shell, StatusCode::NOT_FOUND, what, remedy)
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// With a capital letter and a full stop.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use millstream_app::process::Running;
 use millstream_app::progress::Bars;
-use millstream_app::{Produce, ProduceOptions, Sent, Setup, console, process};
+use millstream_app::{ProduceOptions, Sent, Setup, console, process};
 use millstream_engine::verify::Report;
 use millstream_topic::{Cleanup, Outgoing};
 use tokio::task::{JoinHandle, JoinSet};
@@ -136,16 +136,7 @@ async fn produce(
     sent: Sent,
     stop: CancellationToken,
 ) -> Result<()> {
-    let given = Produce {
-        settings: setup.settings.clone(),
-        topics: setup.topics.clone(),
-        stores: setup.stores.clone(),
-        options,
-        stop,
-        sent,
-        notice: |line| Bars::new().println(line),
-    };
-    (setup.app.produce)(given).await.with_context(|| format!("produce {}", setup.app.name))?;
+    setup.produce(options, sent, stop, |line| Bars::new().println(line)).await?;
     let topics: BTreeMap<_, _> =
         setup.pipelines.iter().map(|pipeline| (&pipeline.topic.name, &pipeline.topic)).collect();
     for topic in topics.into_values() {

@@ -1,5 +1,5 @@
 use anyhow::{Context, Result};
-use millstream_app::{Produce, Sent, process};
+use millstream_app::{Sent, process};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -34,18 +34,9 @@ pub async fn until_stopped(parts: &[Part], pages: &Pages, stop: &CancellationTok
 fn gently(part: &Part, stop: &CancellationToken) -> Option<impl Future<Output = ()> + use<>> {
     let (setup, stop) = (part.setup.clone(), stop.clone());
     let options = part.gently()?;
-    let given = Produce {
-        settings: setup.settings.clone(),
-        topics: setup.topics.clone(),
-        stores: setup.stores.clone(),
-        options,
-        stop,
-        sent: Sent::default(),
-        notice: |_| {},
-    };
     Some(async move {
-        if let Err(error) = (setup.app.produce)(given).await {
-            error!("produce {}: {error:#}", setup.app.name);
+        if let Err(error) = setup.produce(options, Sent::default(), stop, |_| {}).await {
+            error!("{error:#}");
         }
     })
 }
