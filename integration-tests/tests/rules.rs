@@ -20,11 +20,13 @@ const PAGES: &str = "/src/serve/";
 const STAND_INS: [&str; 3] = ["simulator.rs", "simulation.rs", "stand_in.rs"];
 
 /// Who of our own packages may know whom; the apps may know what `app` lists. Who isn't here may know none.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("millstream-sources", &["millstream-topic"]),
     ("millstream-engine", &["millstream-topic"]),
+    // For servers' URLs.
+    ("millstream-topic", &["millstream-config"]),
     // For the `Sink` trait and what its arguments are made of.
-    ("millstream-sinks", &["millstream-engine", "millstream-topic"]),
+    ("millstream-sinks", &["millstream-config", "millstream-engine", "millstream-topic"]),
     ("millstream-console", &["millstream-engine", "millstream-topic", "millstream-web"]),
     ("millstream-app", INFRA),
     ("app", INFRA),

@@ -9,6 +9,7 @@
 //! - [`Settings`]: the layers put together; sections read by type, values asked for their [`Origin`]
 //! - [`Problem`], [`Problems`]: what is wrong with which key, where it says so, what was expected
 //! - [`Secret`]: a text that isn't shown
+//! - [`Endpoint`]: a server's URL, with its options; [`Finding`]: how what a setting names was found to be
 //! - `setting`: one setting with its default, its type and the comment that explains it
 //! - `defaults`, `file`, `environment`: the three layers, lowest first
 //! - `nearest`: what a misspelt key was meant to be
@@ -24,8 +25,10 @@
 //! name none. All others, such as `WEATHER_HOME`, belong to somebody else and are passed over.
 
 mod defaults;
+mod endpoint;
 mod environment;
 mod file;
+mod finding;
 mod nearest;
 mod origin;
 mod problem;
@@ -33,6 +36,8 @@ mod secret;
 mod setting;
 mod settings;
 
+pub use endpoint::{Endpoint, EndpointError, Tls};
+pub use finding::{Finding, Health};
 pub use origin::Origin;
 pub use problem::{Problem, Problems};
 pub use secret::Secret;

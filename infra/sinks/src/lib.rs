@@ -4,11 +4,20 @@
 //! - [`lake`]: Parquet or CSV files in Hive partitions, on a [`lake::Store`].
 //! - [`search`]: indexes that answer free text, in tantivy.
 //! - [`sql`]: upserted rows and exact counters in SQLite.
+//! - [`Upserted`]: such a table as it is read by those who fill an index from it.
 //! - [`Stores`]: the places of a configuration's URLs; hands out targets.
 
+#[cfg(feature = "wip-cassandra")]
+pub mod cassandra;
 pub mod lake;
+#[cfg(feature = "wip-mysql")]
+pub mod mysql;
+#[cfg(feature = "wip-opensearch")]
+pub mod opensearch;
 pub mod search;
 pub mod sql;
 mod stores;
+mod upserted;
 
 pub use stores::Stores;
+pub use upserted::Upserted;

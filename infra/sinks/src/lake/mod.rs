@@ -22,6 +22,8 @@ mod memory_store;
 mod open;
 mod parquet;
 mod plan;
+#[cfg(feature = "wip-s3")]
+mod s3_store;
 mod scan;
 mod sink;
 mod store;
@@ -43,6 +45,8 @@ use self::sink::LakeSink;
 pub use self::dir_store::DirStore;
 pub use self::format::Format;
 pub use self::memory_store::{Faults, Hook, MemoryStore, Reply};
+#[cfg(feature = "wip-s3")]
+pub use self::s3_store::S3Store;
 pub use self::scan::{CommittedFile, committed_files, read_file};
 pub use self::store::{Listed, Put, Store, Stored};
 pub use self::table::{TableRecord, tables};

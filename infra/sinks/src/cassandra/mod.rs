@@ -1,0 +1,1 @@
+//! Upserted rows in Apache Cassandra.

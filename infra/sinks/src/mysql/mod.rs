@@ -1,0 +1,1 @@
+//! Upserted rows and exact counters in MySQL and MariaDB.

@@ -1,0 +1,1 @@
+//! Search indexes on an OpenSearch or Elasticsearch server, over HTTP.
