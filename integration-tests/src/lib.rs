@@ -7,6 +7,7 @@
 //! - [`wait`]: for a condition, until a deadline.
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
 //! - [`feed`]: recalls, as the world gives them.
+//! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`chance`]: randomness that can be had again.
 //! - [`tree`]: the sources, for the tests that check rules on them.
@@ -27,6 +28,7 @@ pub mod disk;
 pub mod feed;
 pub mod http;
 mod running;
+pub mod stack;
 pub mod tree;
 pub mod wait;
 pub mod words;
