@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::{App, Places, ProduceOptions, Setup, check, plan, process, produce, serve};
+use crate::{App, Places, ProduceOptions, Setup, check, health, plan, process, produce, serve};
 
 #[derive(Parser)]
 #[command(version)]
@@ -38,6 +38,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the app that runs here whether it is alive; for health checks
+    Health,
     /// Print the way of the data
     Plan,
 }
@@ -77,6 +79,9 @@ async fn run(app: &App, cli: Cli) -> Result<()> {
     if let Verb::Check { json } = cli.verb {
         return check::check(app, &cli.places, json).await;
     }
+    if let Verb::Health = cli.verb {
+        return health::health(app, &cli.places).await;
+    }
     let setup = Setup::open(app, &cli.places)?;
     match cli.verb {
         Verb::Produce(options) => {
@@ -93,7 +98,7 @@ async fn run(app: &App, cli: Cli) -> Result<()> {
             print!("{}", plan::plan(&setup));
             Ok(())
         }
-        Verb::Check { .. } => Ok(()),
+        Verb::Check { .. } | Verb::Health => Ok(()),
     }
 }
 

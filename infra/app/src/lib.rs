@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
 //! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
-//! - [`produce`], [`process`], [`serve`], [`check`], [`plan`]: the verbs.
+//! - [`produce`], [`process`], [`serve`], [`check`], [`plan`], [`health`]: the verbs.
 //! - [`console`]: lets the workers know of each other, and shows them on a page.
 //! - [`progress`]: what a person sees while work goes on.
 //! - [`golden`]: runs an app's golden cases.
@@ -15,6 +15,7 @@ pub mod check;
 mod command;
 pub mod console;
 pub mod golden;
+pub mod health;
 mod outlet;
 pub mod plan;
 pub mod process;
