@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDateTime, Utc};
-use millstream_sinks::lake::{DirStore, Put, Store};
+use millstream_sinks::lake::{Put, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{FIELDS, Recall};
@@ -68,7 +68,7 @@ pub fn read(file: File) -> impl Iterator<Item = Result<Recall>> + Send {
 
 /// The snapshots of a lake.
 #[derive(Clone, Debug)]
-pub struct Snapshots(Arc<DirStore>);
+pub struct Snapshots(Arc<dyn Store>);
 
 /// A snapshot that the topic agreed with.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub struct Sent {
 }
 
 impl Snapshots {
-    pub fn new(lake: Arc<DirStore>) -> Self {
+    pub fn new(lake: Arc<dyn Store>) -> Self {
         Self(lake)
     }
 
@@ -114,7 +114,10 @@ impl Snapshots {
             others.partition(|path| time(path).is_some_and(|at| at > now));
         for path in ahead.into_iter().chain(before.into_iter().skip(keep.saturating_sub(1))) {
             for path in [format!("{path}{SENT}"), path.clone()] {
-                self.0.remove(&path).await.context("remove an old snapshot")?;
+                // One that stays costs space and nothing else; a bucket's policy may want it so.
+                if let Err(error) = self.0.remove(&path).await {
+                    tracing::warn!(path, %error, "remove an old snapshot later");
+                }
             }
         }
         Ok(())

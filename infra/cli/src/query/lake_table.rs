@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, Session, TableProvider};
@@ -15,19 +15,20 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use millstream_sinks::lake::{self, CommittedFile, DirStore, Format, Store, TableRecord};
+use millstream_sinks::lake::{self, CommittedFile, Format, Store, TableRecord};
+
+use super::lake_files::LakeFiles;
 
 /// The committed files of a table, as they are now.
-pub async fn open(store: Arc<DirStore>, record: &TableRecord) -> Result<Arc<dyn TableProvider>> {
+pub async fn open(store: Arc<dyn Store>, record: &TableRecord) -> Result<Arc<dyn TableProvider>> {
     let files = lake::committed_files(store.as_ref(), &record.table).await?;
     if record.format == Format::Csv {
         return in_memory(store.as_ref(), record, &files).await;
     }
-    let root = std::path::absolute(store.root()).context("find the lake")?;
     let listed = files
         .iter()
         .filter(|file| file.rows > 0)
-        .map(|file| listed(&root, record, file))
+        .map(|file| listed(record, file))
         .collect::<Result<_>>()?;
     // Partition columns come last in what a scan gives: put them there in the schema, too.
     let inside = record.in_files();
@@ -37,7 +38,7 @@ pub async fn open(store: Arc<DirStore>, record: &TableRecord) -> Result<Arc<dyn 
         .map(|name| Ok(Arc::new(record.schema.field_with_name(name)?.clone())))
         .collect::<Result<Vec<_>>>()?;
     let columns = TableSchema::builder(inside).with_table_partition_cols(partitions).build();
-    Ok(Arc::new(LakeTable { columns, files: listed }))
+    Ok(Arc::new(LakeTable { columns, files: listed, store }))
 }
 
 /// CSV has no footers to prune by: read it whole.
@@ -53,14 +54,10 @@ async fn in_memory(
     Ok(Arc::new(MemTable::try_new(record.schema.clone(), vec![rows])?))
 }
 
-fn listed(
-    root: &std::path::Path,
-    record: &TableRecord,
-    file: &CommittedFile,
-) -> Result<PartitionedFile> {
-    let path = root.join(&file.path);
-    let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
-    let mut listed = PartitionedFile::new(path.to_owned(), file.bytes);
+fn listed(record: &TableRecord, file: &CommittedFile) -> Result<PartitionedFile> {
+    let mut listed = PartitionedFile::new(file.path.clone(), file.bytes);
+    // DataFusion's own way of writing paths changes some of Hive's: what is read goes by this one.
+    listed.extensions.insert(file.clone());
     listed.partition_values = file
         .partition_values
         .iter()
@@ -77,6 +74,7 @@ fn listed(
 struct LakeTable {
     columns: TableSchema,
     files: Vec<PartitionedFile>,
+    store: Arc<dyn Store>,
 }
 
 #[async_trait]
@@ -103,12 +101,14 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let mut source = ParquetSource::new(self.columns.clone());
+        let mut source = ParquetSource::new(self.columns.clone())
+            .with_parquet_file_reader_factory(Arc::new(LakeFiles(self.store.clone())));
         if let Some(filter) = conjunction(filters.to_vec()) {
             let schema = DFSchema::try_from(self.schema())?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
         let files = FileGroup::new(self.files.clone());
+        // The URL of a store that is always there and never asked: files are read through `LakeFiles`.
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_file_groups(files.split_files(state.config().target_partitions()))

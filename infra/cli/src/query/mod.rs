@@ -1,5 +1,6 @@
 //! SQL over what the pipelines wrote: files of the lake's committed ranges, and tables of the databases.
 
+mod lake_files;
 mod lake_table;
 mod output;
 mod tables;

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use millstream_config::Finding;
 use millstream_engine::SinkError;
 
 use super::store::{Listed, Put, Store, Stored, check_path};
@@ -35,35 +37,6 @@ impl DirStore {
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Writes what is left of a file as an object that is too long for memory; as [`Store::put`] otherwise.
-    pub async fn put_file(
-        &self,
-        path: &str,
-        mut file: File,
-        how: Put,
-    ) -> Result<Stored, SinkError> {
-        self.blocking("write", path, move |store, path| store.write(path, &mut file, how)).await
-    }
-
-    /// The object as a file to be read from its beginning, `None` if there is none.
-    pub async fn open(&self, path: &str) -> Result<Option<File>, SinkError> {
-        self.blocking("open", path, |store, path| match File::open(store.root.join(path)) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
-    }
-
-    /// Takes an object away, if it is there. Not for a table's files: the ledger names those for ever.
-    pub async fn remove(&self, path: &str) -> Result<(), SinkError> {
-        self.blocking("remove", path, |store, path| match fs::remove_file(store.root.join(path)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await
     }
 
     /// Runs file operations where they may block.
@@ -152,10 +125,8 @@ impl Store for DirStore {
     }
 
     async fn get(&self, path: &str) -> Result<Option<Bytes>, SinkError> {
-        self.blocking("read", path, |store, path| match fs::read(store.root.join(path)) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        self.blocking("read", path, |store, path| {
+            Ok(if_there(fs::read(store.root.join(path)))?.map(Bytes::from))
         })
         .await
     }
@@ -177,8 +148,62 @@ impl Store for DirStore {
         .await
     }
 
+    async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.blocking("read", path, move |store, path| {
+            let Some(mut file) = if_there(File::open(store.root.join(path)))? else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(range.start))?;
+            file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+            Ok(Some(bytes.into()))
+        })
+        .await
+    }
+
+    async fn put_file(&self, path: &str, mut file: File, how: Put) -> Result<Stored, SinkError> {
+        self.blocking("write", path, move |store, path| store.write(path, &mut file, how)).await
+    }
+
+    async fn open(&self, path: &str) -> Result<Option<File>, SinkError> {
+        self.blocking("open", path, |store, path| if_there(File::open(store.root.join(path)))).await
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), SinkError> {
+        self.blocking("remove", path, |store, path| {
+            if_there(fs::remove_file(store.root.join(path))).map(|_| ())
+        })
+        .await
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        let (root, shown) = (self.root.clone(), self.root.display());
+        let probe = root.join(format!(".check-{}", process::id()));
+        let tried = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&root)?;
+            fs::write(&probe, b"check")?;
+            fs::remove_file(&probe)
+        });
+        let told = match tried.await.map_err(io::Error::other).and_then(|tried| tried) {
+            Ok(()) => Finding::good("lake", format!("{shown} is writable")),
+            Err(error) => Finding::bad(
+                "lake",
+                format!("write to {shown}: {error}"),
+                "make it writable, or choose another --data",
+            ),
+        };
+        vec![told]
+    }
+
     fn place(&self) -> String {
         format!("file://{}", self.root.display())
+    }
+}
+
+fn if_there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }
 
@@ -322,7 +347,7 @@ fn explain(doing: String, error: io::Error) -> SinkError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::store::tests as contract;
+    use crate::lake::store_conformance;
 
     fn store() -> (tempfile::TempDir, DirStore) {
         let directory = tempfile::tempdir().unwrap();
@@ -331,15 +356,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_the_contract() {
+    async fn passes_the_suite() {
         let (_directory, store) = store();
-        contract::keeps_the_contract(&store).await;
-    }
-
-    #[tokio::test]
-    async fn of_many_writers_one_creates() {
-        let (_directory, store) = store();
-        contract::of_many_writers_one_creates(Arc::new(store)).await;
+        store_conformance::store(Arc::new(store)).await;
     }
 
     #[tokio::test]
@@ -362,24 +381,6 @@ mod tests {
         other.put("a/c", Bytes::new(), Put::IfAbsent).await.unwrap();
         assert!(!left.exists(), "left by a dead process");
         assert!(temporary.join("1-2").exists());
-    }
-
-    #[tokio::test]
-    async fn long_objects_go_through_files() {
-        let (directory, store) = store();
-        let path = directory.path().join("long");
-        fs::write(&path, b"abc").unwrap();
-        let long = || File::open(&path).unwrap();
-        assert!(store.open("a/b").await.unwrap().is_none());
-        assert_eq!(store.put_file("a/b", long(), Put::IfAbsent).await.unwrap(), Stored::Created);
-        assert_eq!(store.put_file("a/b", long(), Put::IfAbsent).await.unwrap(), Stored::Exists);
-        let read = io::read_to_string(store.open("a/b").await.unwrap().unwrap()).unwrap();
-        assert_eq!(read, "abc");
-        for _ in 0..2 {
-            store.remove("a/b").await.unwrap();
-            assert_eq!(store.get("a/b").await.unwrap(), None);
-        }
-        assert!(store.remove("../long").await.is_err() && path.exists());
     }
 
     #[tokio::test]

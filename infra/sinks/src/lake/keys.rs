@@ -9,8 +9,11 @@ pub(super) const LEDGERS: &str = "_millstream";
 
 const CHECKPOINTS: &str = "checkpoints/";
 
+/// What was written to try out the store, and means nothing.
+pub(super) const PROBES: &str = "_millstream/probe/";
+
 /// Names under [`LEDGERS`] that are no pipeline's.
-const RESERVED: [&str; 3] = ["columns", "pipelines", "tables"];
+const RESERVED: [&str; 4] = ["columns", "pipelines", "probe", "tables"];
 
 /// Prefix of all ledgers of a pipeline.
 pub(super) fn pipeline(pipeline: &str) -> String {

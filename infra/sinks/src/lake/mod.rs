@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //! - [`Lake`]: a table as a pipeline names it. [`tables`], [`committed_files`], [`read_file`]: for those who query.
-//! - [`Store`]: where objects are kept: [`DirStore`], [`MemoryStore`].
+//! - [`Store`]: where objects are kept: [`DirStore`], [`MemoryStore`], [`S3Store`]; [`store_conformance`] is the suite
+//!   that each one passes.
 //! - `keys`: the objects' names. `plan`: what the ledger's objects hold. `history`: the ledger, read.
 //! - `sink`, `open`, `commit`: the protocol. `table`: owner, format and columns. `scan`: committed rows, read.
 //! - `format`, `parquet`, `csv`, `hive`: rows to files and back.
@@ -22,11 +23,17 @@ mod memory_store;
 mod open;
 mod parquet;
 mod plan;
-#[cfg(feature = "wip-s3")]
 mod s3_store;
 mod scan;
 mod sink;
 mod store;
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test suite for whoever writes a store: failing loudly is its work"
+)]
+pub mod store_conformance;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -45,7 +52,6 @@ use self::sink::LakeSink;
 pub use self::dir_store::DirStore;
 pub use self::format::Format;
 pub use self::memory_store::{Faults, Hook, MemoryStore, Reply};
-#[cfg(feature = "wip-s3")]
 pub use self::s3_store::S3Store;
 pub use self::scan::{CommittedFile, committed_files, read_file};
 pub use self::store::{Listed, Put, Store, Stored};

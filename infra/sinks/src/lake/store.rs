@@ -1,10 +1,15 @@
 use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use millstream_config::Finding;
 use millstream_engine::SinkError;
 
-/// Where a lake's objects are kept: a directory, memory, later S3.
+/// Where a lake's objects are kept: a directory, memory, S3. [`super::store_conformance`] is the suite that every
+/// store passes.
 ///
 /// Paths are relative, parts divided by `/`. An object is seen whole or not at all, and a write that
 /// was answered survives a power loss.
@@ -25,6 +30,43 @@ pub trait Store: Send + Sync + Debug {
         start_after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Listed>, SinkError>;
+
+    /// The bytes `range` of an object, as far as it has them; `None` if there is no object.
+    async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        let whole = self.get(path).await?;
+        Ok(whole.map(|whole| {
+            let end = range.end.min(whole.len() as u64);
+            whole.slice(range.start.min(end) as usize..end as usize)
+        }))
+    }
+
+    /// Writes what is left of a file as an object that is too long for memory; as [`Store::put`] otherwise.
+    async fn put_file(&self, path: &str, file: File, how: Put) -> Result<Stored, SinkError> {
+        let bytes = blocking("read what becomes", path, move || rest_of(file)).await?;
+        self.put(path, bytes, how).await
+    }
+
+    /// The object as a file to be read from its beginning, `None` if there is none.
+    async fn open(&self, path: &str) -> Result<Option<File>, SinkError> {
+        match self.get(path).await? {
+            Some(bytes) => blocking("open", path, move || nameless(&bytes)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes an object away, if it is there. Not for a table's files: the ledger names those for ever.
+    async fn remove(&self, path: &str) -> Result<(), SinkError> {
+        Err(SinkError::refused(
+            format!("remove {path} of {}", self.place()),
+            "this store keeps all it has",
+            "leave it there",
+        ))
+    }
+
+    /// Looks whether a lake can be kept here, and says what to do where not. Leaves nothing behind that counts.
+    async fn examine(&self) -> Vec<Finding> {
+        vec![]
+    }
 
     /// Where it is, for people to read: no secrets.
     fn place(&self) -> String {
@@ -71,65 +113,29 @@ pub(super) fn check_path(path: &str) -> Result<(), SinkError> {
     ))
 }
 
-#[cfg(test)]
-pub(super) mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    /// What every store must do; each one's tests call it.
-    pub(in crate::lake) async fn keeps_the_contract(store: &dyn Store) {
-        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
-        assert_eq!(store.get("t/x").await.unwrap(), None);
-        assert_eq!(store.list("t/", None, 9).await.unwrap(), vec![]);
-        assert_eq!(store.put("t/x", text("1"), Put::IfAbsent).await.unwrap(), Stored::Created);
-        assert_eq!(store.put("t/x", text("2"), Put::IfAbsent).await.unwrap(), Stored::Exists);
-        assert_eq!(store.get("t/x").await.unwrap(), Some(text("1")));
-        assert_eq!(store.put("t/x", text("333"), Put::Overwrite).await.unwrap(), Stored::Created);
-        assert_eq!(store.get("t/x").await.unwrap(), Some(text("333")));
-        assert_eq!(store.put("t/new", text("4"), Put::Overwrite).await.unwrap(), Stored::Created);
-        lists_in_byte_order(store).await;
-        for path in ["", "/t", "t//x", "../x", "t/../x", "t/.hidden", "t/\0"] {
-            assert!(store.put(path, text(""), Put::IfAbsent).await.is_err(), "{path:?}");
-            assert!(store.get(path).await.is_err(), "{path:?}");
-        }
+/// Runs file operations where they may block.
+async fn blocking<T: Send + 'static>(
+    verb: &str,
+    path: &str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, SinkError> {
+    let doing = || format!("{verb} {path} of the lake");
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| SinkError::unavailable(doing(), error)),
+        Err(error) => Err(SinkError::unavailable(doing(), error)),
     }
+}
 
-    async fn lists_in_byte_order(store: &dyn Store) {
-        // '-' and '.' come before '/', '0' and letters after it.
-        let sorted = ["l/a-b/1", "l/a.c/1", "l/a/1", "l/a/2/x", "l/a/3", "l/a0", "l/b"];
-        for path in sorted.iter().rev() {
-            store.put(path, Bytes::from_static(b"xyz"), Put::IfAbsent).await.unwrap();
-        }
-        let list = async |prefix: &str, after: Option<&str>, max| -> Vec<String> {
-            let found = store.list(prefix, after, max).await.unwrap();
-            assert!(found.iter().all(|found| found.size == 3));
-            found.into_iter().map(|found| found.path).collect()
-        };
-        assert_eq!(list("l/", None, 99).await, sorted);
-        for (at, after) in sorted.iter().enumerate() {
-            assert_eq!(list("l/", Some(after), 99).await, sorted[at + 1..], "after {after}");
-            assert_eq!(list("l/", Some(after), 2).await, sorted[at + 1..sorted.len().min(at + 3)]);
-        }
-        assert_eq!(list("l/a", None, 99).await, sorted[..6]);
-        assert_eq!(list("l/a/", None, 99).await, sorted[2..5]);
-        assert_eq!(list("l/a/3", None, 99).await, sorted[4..5]);
-        assert_eq!(list("l/", Some("l/a/~"), 1).await, sorted[5..6], "skips a directory");
-    }
+fn rest_of(mut file: File) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
 
-    pub(in crate::lake) async fn of_many_writers_one_creates(store: Arc<dyn Store>) {
-        let mut writers = tokio::task::JoinSet::new();
-        for writer in 0..16_u8 {
-            let store = store.clone();
-            writers.spawn(async move {
-                let bytes = Bytes::from(vec![writer; 1000]);
-                (writer, store.put("r/x", bytes, Put::IfAbsent).await.unwrap())
-            });
-        }
-        let ends = writers.join_all().await;
-        let winners: Vec<_> = ends.iter().filter(|(_, end)| *end == Stored::Created).collect();
-        assert_eq!(winners.len(), 1);
-        let kept = store.get("r/x").await.unwrap().unwrap();
-        assert_eq!(kept, vec![winners[0].0; 1000]);
-    }
+/// A temporary file with these bytes.
+fn nameless(bytes: &[u8]) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }

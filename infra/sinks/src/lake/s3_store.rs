@@ -1,1 +1,0 @@
-pub struct S3Store;
