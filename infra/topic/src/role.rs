@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use millstream_config::Finding;
 
 use crate::{
     Bounds, Outgoing, Placed, Record, Slice, Topic, TopicError, TopicInfo, TopicPartition,
@@ -20,6 +21,23 @@ pub trait Topics: Send + Sync + Debug {
     /// Appends all records, in order within a partition. When it returns `Ok` they are durable and the
     /// answer tells where each landed; on an error any of them may be there, or none.
     async fn append(&self, topic: &str, records: Vec<Outgoing>) -> Result<Vec<Placed>, TopicError>;
+
+    /// Looks whether what is wanted of this place can be had: servers, versions, rights, settings of topics.
+    /// Changes nothing. Nothing to be said by places without servers.
+    async fn examine(&self, _wanted: &Wanted<'_>) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+/// What an app is going to do with topics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Those it reads or writes.
+    pub topics: &'a [Topic],
+    /// The consumer groups it joins.
+    pub groups: &'a [String],
+    /// How long a range stays open at most: what was read is in a sink only after that.
+    pub roll: Duration,
 }
 
 /// Ways of reading: as a member of a group, or just a stretch of a partition.

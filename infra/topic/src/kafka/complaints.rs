@@ -4,7 +4,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataTopic;
 
-use super::errors::{code, told};
+use super::errors::code;
 use super::member::Member;
 use super::orders::Told;
 
@@ -12,6 +12,8 @@ use super::orders::Told;
 const REPEAT: Duration = Duration::from_secs(5);
 /// How long a topic may be unknown: a new one takes a moment to be known to every broker.
 const MISSING: Duration = Duration::from_secs(30);
+/// How long no broker may let us in.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// What stays wrong until somebody acts, told to the consumer, but not over and over.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub(super) struct Complaints {
     last: Option<(Option<Code>, Instant)>,
     /// When librdkafka said that a topic is unknown. It says so once only, and not which.
     missing: Option<Instant>,
+    /// When it was told that no broker lets us in.
+    told: Option<Instant>,
 }
 
 impl Complaints {
@@ -27,8 +31,22 @@ impl Complaints {
         let again = self.last.is_some_and(|(last, at)| last == code && at.elapsed() < REPEAT);
         if !again {
             self.last = Some((code, Instant::now()));
-            let doing = format!("read as a member of group {}", member.group());
-            member.tell(Told::Failed(told(doing, error)));
+            member.tell(Told::Failed(member.reading().failed(error)));
+        }
+    }
+
+    /// When no broker lets us in, for a reason that stays: tells it. One broker of several may be wrong, or not
+    /// ready, for a while.
+    pub(super) fn look_for_trouble(&mut self, member: &Member) {
+        let lasting = member.asker().trouble(LASTING);
+        if !lasting.is_some_and(|trouble| trouble.is_certain()) {
+            return;
+        }
+        let again = self.told.is_some_and(|at| at.elapsed() < REPEAT);
+        if !again && let Some(trouble) = member.asker().trouble_looked_into() {
+            self.told = Some(Instant::now());
+            let error = KafkaError::MessageConsumption(Code::AllBrokersDown);
+            member.tell(Told::Failed(member.reading().stopped_by(&trouble, error)));
         }
     }
 

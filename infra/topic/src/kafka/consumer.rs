@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::sync::{mpsc as channel, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
-use super::errors::told;
+use super::access::Rights;
+use super::errors::{Doing, told};
 use super::member::Member;
 use super::orders::{Command, Told, Waker};
 use super::settings::Settings;
@@ -28,9 +30,17 @@ const COMMIT: Duration = Duration::from_secs(70);
 /// How long a drop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(4);
 
+/// How long a worker that was killed goes on being a member: then its name is free again. Brokers wait 45 s
+/// unless told otherwise.
+const UNRELEASED: Duration = Duration::from_secs(75);
+/// How soon it is tried again to join by that name.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// The async side of a member: takes what its thread sends, and passes orders on.
 pub(super) struct KafkaConsumer {
+    settings: Arc<Settings>,
     group: String,
+    topics: Vec<String>,
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
     told: channel::Receiver<Told>,
@@ -43,6 +53,18 @@ pub(super) struct KafkaConsumer {
     /// The revocation that the last poll told of.
     revoked: Option<u64>,
     ended: mpsc::Receiver<()>,
+    away: Option<Away>,
+}
+
+/// Our name in the group was taken when we came.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    /// When it was first.
+    since: Instant,
+    /// When we came last.
+    tried: Instant,
+    /// When to join again; `None`: we did, and don't know yet what comes of it.
+    due: Option<Instant>,
 }
 
 /// How one of our partitions stands.
@@ -56,15 +78,14 @@ struct Standing {
 impl KafkaConsumer {
     /// Becomes a member, on a thread of its own.
     pub(super) fn join(
-        settings: &Settings,
+        settings: &Arc<Settings>,
         group: &str,
         topics: &[String],
     ) -> Result<Self, TopicError> {
         let doing = |error| told(format!("join group {group}"), error);
         let (commands, orders) = mpsc::channel();
         let (out, told) = channel::channel(TOLD);
-        let (member, waker) =
-            Member::new(group, settings.patience(), (commands.clone(), orders), out);
+        let (member, waker) = Member::new(settings, group, topics, (commands.clone(), orders), out);
         let mut consumer = BaseConsumer::from_config_and_context(&settings.member(group), member)
             .map_err(doing)?;
         let waker = Arc::new(waker);
@@ -78,7 +99,9 @@ impl KafkaConsumer {
         let outlet = Outlet { events: sender, full: full.clone() };
         let ended = start(group, consumer, outlet)?;
         Ok(Self {
+            settings: settings.clone(),
             group: group.to_owned(),
+            topics: topics.to_vec(),
             commands,
             waker,
             told,
@@ -89,6 +112,7 @@ impl KafkaConsumer {
             seeks: 0,
             revoked: None,
             ended,
+            away: None,
         })
     }
 
@@ -119,7 +143,71 @@ impl KafkaConsumer {
                 Ok(Event::Lost(partitions))
             }
             Told::Failed(error) => Err(error),
+            Told::Ended(code, why) => self.ended(code, why),
         }
+    }
+
+    /// The thread has left; there are reasons to come again.
+    fn ended(&mut self, code: Code, why: String) -> Result<Event, TopicError> {
+        let instance = self.settings.instance().unwrap_or_default();
+        let doing = format!("read as a member of group {}", self.group);
+        let taken = |who: &str| {
+            let remedy = "give each worker of the group an instance of its own (worker.instance)";
+            Err(TopicError::refused(&doing, format!("{who} is called {instance}, too"), remedy))
+        };
+        match code {
+            Code::UnsupportedFeature | Code::UnsupportedVersion
+                if self.settings.is_new_protocol() && self.settings.fall_back() =>
+            {
+                info!(
+                    group = self.group,
+                    "the brokers don't know the new protocol of groups; taking the classic one"
+                );
+                self.rejoin()?;
+                Ok(Event::Idle)
+            }
+            // The new protocol lets nobody in by a name that is in use, the classic one throws the other out.
+            Code::UnreleasedInstanceId => {
+                let now = Instant::now();
+                let before = self.away.filter(|away| away.tried.elapsed() < UNRELEASED / 2);
+                let since = before.map_or(now, |away| away.since);
+                if since.elapsed() >= UNRELEASED {
+                    return taken("another worker, which is at work,");
+                }
+                warn!(
+                    group = self.group,
+                    instance, "a worker of this name is still a member; waiting for it to go"
+                );
+                self.away = Some(Away { since, tried: now, due: Some(now + AGAIN) });
+                Ok(Event::Idle)
+            }
+            Code::FencedInstanceId => taken("another worker, which has come since,"),
+            _ => {
+                let rights = Rights::member(&self.group, &self.topics);
+                let doing = Doing::new(doing, self.settings.asker(), rights);
+                debug!(group = self.group, why, "a fatal error");
+                Err(doing.failed(KafkaError::MessageConsumptionFatal(code)))
+            }
+        }
+    }
+
+    /// Becomes a member anew, after the thread has left.
+    fn rejoin(&mut self) -> Result<(), TopicError> {
+        let away = self.away;
+        *self = Self::join(&self.settings, &self.group, &self.topics)?;
+        self.away = away;
+        Ok(())
+    }
+
+    /// While not a member: waits, and joins again when it is `due`.
+    async fn stay_away(&mut self, due: Instant, deadline: Instant) -> Result<(), TopicError> {
+        sleep_until(due.min(deadline)).await;
+        if Instant::now() >= due {
+            let now = Instant::now();
+            self.away = self.away.map(|away| Away { tried: now, due: None, ..away });
+            self.rejoin()?;
+        }
+        Ok(())
     }
 
     fn forget(&mut self, partitions: &[TopicPartition]) {
@@ -189,6 +277,10 @@ impl Consumer for KafkaConsumer {
             self.send(Command::GiveUp(number))?;
         }
         let deadline = Instant::now() + max_wait;
+        if let Some(due) = self.away.and_then(|away| away.due) {
+            self.stay_away(due, deadline).await?;
+            return Ok(Event::Idle);
+        }
         loop {
             // What was told comes first, so that nothing of a revoked partition is delivered after it.
             if let Ok(told) = self.told.try_recv() {

@@ -9,12 +9,15 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use tokio::sync::mpsc as channel;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::errors::told;
+use super::access::Rights;
+use super::asker::Asker;
+use super::errors::Doing;
 use super::fetch::set_pauses;
 use super::orders::{Command, Told, Waker};
-use super::quiet::{Quiet, log_line};
+use super::quiet::{Quiet, heard_error, heard_line, log_line};
+use super::settings::Settings;
 use super::share::Share;
 use crate::{TopicError, TopicPartition};
 
@@ -22,6 +25,9 @@ use crate::{TopicError, TopicPartition};
 /// the locks are there because rdkafka can't know that.
 pub(super) struct Member {
     group: String,
+    asker: Arc<Asker>,
+    /// The rights that it takes to be one.
+    rights: Rights,
     share: Mutex<Share>,
     commands: Mutex<mpsc::Receiver<Command>>,
     woken: Arc<AtomicBool>,
@@ -36,24 +42,41 @@ pub(super) struct Member {
 impl Member {
     /// The member, and what wakes its thread.
     pub(super) fn new(
+        settings: &Settings,
         group: &str,
-        patience: Duration,
+        topics: &[String],
         (sender, commands): (mpsc::Sender<Command>, mpsc::Receiver<Command>),
         out: channel::Sender<Told>,
     ) -> (Self, Waker) {
         let woken = Arc::new(AtomicBool::new(false));
+        let asker = settings.asker();
         let member = Self {
             group: group.to_owned(),
+            asker: asker.clone(),
+            rights: Rights::member(group, topics),
             share: Mutex::default(),
             commands: Mutex::new(commands),
             woken: woken.clone(),
             out,
-            patience,
+            patience: settings.patience(),
             leaving: AtomicBool::new(false),
             revocations: Mutex::new(0),
-            quiet: Quiet::default(),
+            quiet: Quiet::new(asker.clone()),
         };
         (member, Waker::new(sender, woken))
+    }
+
+    /// What it does all the time, for errors.
+    pub(super) fn reading(&self) -> Doing {
+        self.doing(format!("read as a member of group {}", self.group))
+    }
+
+    fn doing(&self, what: String) -> Doing {
+        Doing::new(what, &self.asker, self.rights.clone())
+    }
+
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     pub(super) fn group(&self) -> &str {
@@ -130,7 +153,8 @@ impl Member {
         consumer: &BaseConsumer<Self>,
         next: &[(TopicPartition, i64)],
     ) -> Result<(), TopicError> {
-        let doing = |error| told(format!("commit offsets of group {}", self.group), error);
+        let doing = self.doing(format!("commit offsets of group {}", self.group));
+        let doing = |error| doing.failed(error);
         let mut list = TopicPartitionList::new();
         for (at, offset) in next {
             // What went to somebody else is his to commit.
@@ -229,15 +253,19 @@ impl ConsumerContext for Member {
 
 impl ClientContext for Member {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        heard_line(&self.asker, facility, message);
         log_line(level, facility, message);
     }
 
-    /// The thread gets the same error from `poll`.
+    /// The thread gets the same error from `poll`, without the reason.
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(target: "librdkafka", group = self.group, %error, reason);
+        heard_error(&self.asker, &error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.asker.fine();
+        }
         for slot in &mut self.share().slots {
             let topic = statistics.topics.get(&slot.at.topic);
             let partition =

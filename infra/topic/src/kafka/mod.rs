@@ -2,22 +2,34 @@
 //!
 //! # Layout
 //! - [`Kafka`]: the role's front; makes the clients below when they are first needed.
-//! - `settings`: how the clients are set up, and what the user may set. `errors`: whose fault, by code.
-//! - `topics`, `topic_id`: creating and describing. `producer`: appending. `slice`: reading a stretch.
+//! - `options`: what `topics.url` says. `settings`: how the clients are set up, and what the user may set. `protocol`: how
+//!   the members of a group share.
+//! - `asker`: who we are to the cluster, and what stood in the way lately. `trouble`, `certificate`: what that means
+//!   and what to do. `access`: rights. `errors`: whose fault, by code.
+//! - `looker`, `topics`, `described`: looking topics up, creating and describing them. `examine`, `versions`:
+//!   what is to be known of a cluster before it is worked with. `producer`: appending. `slice`: reading a stretch.
 //! - `consumer`: the async side of a group's member. `thread`: the thread that polls for it. `member`: what
 //!   both know and what a rebalance does. `orders`: what they tell each other. `share`, `slot`: our
 //!   partitions and what was fetched of each. `fetch`: seeks, pauses, ends, ranges. `complaints`: what is
 //!   wrong until somebody acts.
 
+mod access;
+mod asker;
+mod certificate;
 mod complaints;
 mod consumer;
+mod described;
 mod errors;
+mod examine;
 mod fetch;
+mod looker;
 mod member;
 #[cfg(test)]
 mod mock;
+mod options;
 mod orders;
 mod producer;
+mod protocol;
 mod quiet;
 mod settings;
 mod share;
@@ -26,21 +38,26 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod thread;
-mod topic_id;
 mod topics;
+mod trouble;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use millstream_config::{Endpoint, Finding};
 use rdkafka::config::FromClientConfigAndContext;
 
+use self::access::Rights;
+use self::errors::Doing;
+use self::looker::Looker;
 use self::quiet::{Plain, Quiet};
 use self::settings::Settings;
 use self::slice::{Reader, ReaderContext};
 use crate::{
     Consumer, Outgoing, Placed, Slice, Subscriptions, Topic, TopicError, TopicInfo, TopicPartition,
-    Topics,
+    Topics, Wanted,
 };
 
 /// Topics on a Kafka cluster. Clones share their connections.
@@ -53,6 +70,7 @@ pub struct Kafka {
 /// The clients, each made when it is first needed.
 #[derive(Default)]
 struct Clients {
+    looker: Option<Arc<Looker>>,
     admin: Option<Arc<topics::Admin>>,
     producer: Option<producer::Sender>,
     /// Those that nobody reads with just now.
@@ -60,6 +78,25 @@ struct Clients {
 }
 
 impl Kafka {
+    /// Names the cluster by `topics.url`: `kafka://[user@]host[:port][,…]?option=value&…`, and `name=value` settings of
+    /// librdkafka on top. Nothing is contacted yet. The options are
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `tls=on\|off`, `ca=file` | on, unless every host is this machine; authorities to trust, if not the system's |
+    /// | `cert=file`, `key=file` | our own certificate |
+    /// | `sasl=` | how a user proves to be one: `scram-sha-512` (if nothing is said), `scram-sha-256`, `plain` |
+    /// | `replication=` | replicas of a topic that is created; 3 or more: two must have a record before it counts |
+    /// | `protocol=` | of groups: `auto` (if nothing is said), `consumer` (KIP-848), `classic` |
+    /// | `instance=` | the worker's name, by which it gets its partitions back after a restart |
+    ///
+    /// # Errors
+    /// Refused when an option or a setting is unknown, ill-formed, or one that exactly-once rests on.
+    pub fn open(url: Endpoint, settings: &[String]) -> Result<Self, TopicError> {
+        let servers = url.addresses().join(",");
+        Self::with_settings(&servers, options::read(url, settings)?)
+    }
+
     /// Names the cluster by some of its brokers, `host:port[,host:port…]`. Nothing is contacted yet.
     ///
     /// # Errors
@@ -83,6 +120,14 @@ impl Kafka {
         Ok(Self { settings, clients: Arc::default() })
     }
 
+    fn looker(&self) -> Result<Arc<Looker>, TopicError> {
+        let mut clients = self.clients();
+        if let Some(looker) = &clients.looker {
+            return Ok(looker.clone());
+        }
+        Ok(clients.looker.insert(Arc::new(Looker::new(&self.settings)?)).clone())
+    }
+
     fn admin(&self) -> Result<Arc<topics::Admin>, TopicError> {
         let mut clients = self.clients();
         if let Some(admin) = &clients.admin {
@@ -101,7 +146,7 @@ impl Kafka {
             _ => {}
         }
         let config = self.settings.producer();
-        let producer = producer::Sender::from_config_and_context(&config, Quiet::default())
+        let producer = producer::Sender::from_config_and_context(&config, Quiet::new(self.asker()))
             .map_err(|error| errors::told("set up the producer", error))?;
         Ok(clients.producer.insert(producer).clone())
     }
@@ -110,8 +155,12 @@ impl Kafka {
         if let Some(reader) = self.clients().readers.pop() {
             return Ok(reader);
         }
-        Reader::from_config_and_context(&self.settings.reader(), ReaderContext::default())
+        Reader::from_config_and_context(&self.settings.reader(), ReaderContext(self.asker()))
             .map_err(|error| errors::told("set up a reader", error))
+    }
+
+    fn asker(&self) -> Arc<asker::Asker> {
+        self.settings.asker().clone()
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
@@ -127,7 +176,9 @@ impl Topics for Kafka {
         if let Some(info) = self.info(&topic.name).await? {
             return Ok(info);
         }
-        topics::create(&*self.admin()?, topic, self.settings.replication()).await?;
+        let doing = format!("create topic {}", topic.name);
+        let doing = Doing::new(doing, self.settings.asker(), Rights::create(&topic.name));
+        topics::create(&*self.admin()?, &doing, topic, self.settings.replication()).await?;
         // A new topic takes a moment to be known to every broker.
         let deadline = tokio::time::Instant::now() + topics::PATIENCE;
         loop {
@@ -146,16 +197,32 @@ impl Topics for Kafka {
 
     async fn info(&self, name: &str) -> Result<Option<TopicInfo>, TopicError> {
         Topic::check_name(name)?;
-        let (admin, asked) = (self.admin()?, name.to_owned());
-        let Some((mut info, broker)) = blocking(move || topics::look(&admin, &asked)).await? else {
+        let (looker, asked) = (self.looker()?, name.to_owned());
+        let doing = topics::looking(&looker, name);
+        let Some((mut info, broker)) = blocking(move || topics::look(&looker, &asked)).await?
+        else {
             return Ok(None);
         };
-        info.cleanup = topics::cleanup(&*self.admin()?, name, broker).await?;
+        info.cleanup = topics::cleanup(&*self.admin()?, &doing, name, broker).await?;
         Ok(Some(info))
     }
 
     async fn append(&self, topic: &str, records: Vec<Outgoing>) -> Result<Vec<Placed>, TopicError> {
-        producer::append(&self.producer()?, topic, records).await
+        let asker = self.settings.asker();
+        match producer::append(&self.producer()?, asker, topic, records).await {
+            Err(TopicError::Unavailable { doing, source }) => {
+                // The producer says no more than that it tried for long enough.
+                let (looker, name) = (self.looker()?, topic.to_owned());
+                let away = blocking(move || Ok(topics::away(&looker, &name))).await?;
+                let away = away.map(|away| format!("{source}; {away}").into());
+                Err(TopicError::Unavailable { doing, source: away.unwrap_or(source) })
+            }
+            done => done,
+        }
+    }
+
+    async fn examine(&self, wanted: &Wanted<'_>) -> Vec<Finding> {
+        examine::examine(self, wanted).await
     }
 }
 
@@ -163,11 +230,11 @@ impl Topics for Kafka {
 impl Subscriptions for Kafka {
     async fn join(&self, group: &str, topics: &[String]) -> Result<Box<dyn Consumer>, TopicError> {
         let doing = format!("join group {group}");
-        let (admin, asked) = (self.admin()?, topics.to_vec());
+        let (looker, asked) = (self.looker()?, topics.to_vec());
         blocking(move || {
             for topic in &asked {
                 Topic::check_name(topic)?;
-                if topics::partitions(&admin, topic)?.is_none() {
+                if topics::partitions(&looker, topic)?.is_none() {
                     let why = format!("there is no topic {topic}");
                     let remedy = "create it first, or correct the name";
                     return Err(TopicError::refused(doing, why, remedy));
@@ -196,6 +263,7 @@ impl Subscriptions for Kafka {
 impl std::fmt::Debug for Clients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Clients")
+            .field("looker", &self.looker.is_some())
             .field("admin", &self.admin.is_some())
             .field("producer", &self.producer.is_some())
             .field("readers", &self.readers.len())

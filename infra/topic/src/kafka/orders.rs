@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
+use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::oneshot;
 
 use crate::{TopicError, TopicPartition};
@@ -35,6 +36,8 @@ pub(super) enum Told {
     Revoked(u64, Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
     Failed(TopicError),
+    /// The thread can't go on, for this reason; it has left.
+    Ended(Code, String),
 }
 
 /// Wakes the thread, once however often it is called until the thread looked.

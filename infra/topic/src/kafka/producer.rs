@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -6,7 +7,9 @@ use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::time::sleep;
 
-use super::errors::told;
+use super::access::Rights;
+use super::asker::Asker;
+use super::errors::Doing;
 use super::quiet::Quiet;
 use crate::{Outgoing, Placed, TopicError};
 
@@ -19,6 +22,7 @@ const FULL: Duration = Duration::from_millis(5);
 /// ones are sent. A record that was there already when its reply was lost has the offset -1.
 pub(super) async fn append(
     producer: &Sender,
+    asker: &Arc<Asker>,
     topic: &str,
     records: Vec<Outgoing>,
 ) -> Result<Vec<Placed>, TopicError> {
@@ -41,10 +45,12 @@ pub(super) async fn append(
             Err(_) => failed = failed.or(Some(KafkaError::Canceled)),
         }
     }
-    match failed {
-        None => Ok(placed),
-        Some(error) => Err(told(format!("append to topic {topic}"), error)),
-    }
+    let Some(error) = failed else {
+        asker.fine();
+        return Ok(placed);
+    };
+    let doing = Doing::new(format!("append to topic {topic}"), asker, Rights::write(topic));
+    Err(doing.failed(error))
 }
 
 /// Whether the producer can't be used any more.

@@ -1,29 +1,39 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::asker::{Asker, asker};
 use super::errors;
+use super::protocol::{Protocol, protocol};
 use crate::TopicError;
 
 /// The largest record that is sent, and that a topic made by us takes, in bytes with its headers.
 pub(super) const LARGEST_RECORD: &str = "8388608";
 /// Ours, not librdkafka's: how many replicas a topic is created with; -1: what the brokers say.
-const REPLICATION: &str = "replication.factor";
+pub(super) const REPLICATION: &str = "replication.factor";
 /// Ours too: how long, in milliseconds, a revocation waits for what is open to be finished; by default
 /// half of the time after which the group would give a silent member up.
 const REVOCATION: &str = "revocation.wait.ms";
+/// `classic`, `consumer`, or, ours, `auto`.
+pub(super) const PROTOCOL: &str = "group.protocol";
+/// What a worker is called while it is away.
+pub(super) const INSTANCE: &str = "group.instance.id";
+pub(super) const MECHANISM: &str = "sasl.mechanism";
+pub(super) const CERTIFICATE: &str = "ssl.certificate.location";
+pub(super) const KEY: &str = "ssl.key.location";
 
 /// What exactly-once rests on, and what is decided elsewhere: not for the user to set.
-const OURS: [&str; 12] = [
+const OURS: [&str; 11] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "group.id",
-    "group.protocol",
     "acks",
     "request.required.acks",
     "enable.idempotence",
@@ -35,13 +45,16 @@ const OURS: [&str; 12] = [
 ];
 
 /// How a cluster is reached and how its clients are tuned.
-#[derive(Clone)]
 pub(super) struct Settings {
     servers: String,
     /// Passed through to librdkafka.
     given: BTreeMap<String, String>,
     replication: i32,
     patience: Duration,
+    protocol: Protocol,
+    /// The brokers turned out not to know the new protocol.
+    old_brokers: AtomicBool,
+    asker: Arc<Asker>,
 }
 
 impl Settings {
@@ -58,9 +71,38 @@ impl Settings {
         let wait = number(REVOCATION, given.remove(REVOCATION))?;
         let session = given.get("session.timeout.ms").and_then(|text| text.parse::<u64>().ok());
         let patience = Duration::from_millis(wait.unwrap_or(session.unwrap_or(45_000) / 2));
-        let settings = Self { servers: servers.to_owned(), given, replication, patience };
+        let protocol = protocol(given.remove(PROTOCOL), &given)?;
+        let asker = Arc::new(asker(servers, &given));
+        let servers = servers.to_owned();
+        let old_brokers = AtomicBool::new(false);
+        let settings = Self { servers, given, replication, patience, protocol, old_brokers, asker };
         settings.check_values()?;
         Ok(settings)
+    }
+
+    /// Who asks, for messages.
+    pub(super) fn asker(&self) -> &Arc<Asker> {
+        &self.asker
+    }
+
+    /// What this worker is called in its groups; `None`: it is nobody once it has gone.
+    pub(super) fn instance(&self) -> Option<&str> {
+        self.given.get(INSTANCE).map(String::as_str)
+    }
+
+    /// Whether members join by the new protocol.
+    pub(super) fn is_new_protocol(&self) -> bool {
+        match self.protocol {
+            Protocol::Classic => false,
+            Protocol::Consumer => true,
+            Protocol::Auto => !self.old_brokers.load(Ordering::Acquire),
+        }
+    }
+
+    /// Takes note that the brokers don't know the new protocol; whether there is another one to try.
+    pub(super) fn fall_back(&self) -> bool {
+        self.old_brokers.store(true, Ordering::Release);
+        self.protocol == Protocol::Auto
     }
 
     /// Replicas of a new topic; -1: the brokers' default.
@@ -68,7 +110,16 @@ impl Settings {
         self.replication
     }
 
-    /// For creating, describing and looking up offsets.
+    /// For looking topics up, and hearing why that doesn't work.
+    pub(super) fn looker(&self) -> ClientConfig {
+        let mut config = self.base();
+        config.set("allow.auto.create.topics", "false");
+        // Why a broker closes a connection is said on this level only.
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
+    /// For creating and describing.
     pub(super) fn admin(&self) -> ClientConfig {
         let mut config = self.base();
         config.set("allow.auto.create.topics", "false");
@@ -99,9 +150,13 @@ impl Settings {
     /// For a member of `group`.
     pub(super) fn member(&self, group: &str) -> ClientConfig {
         let mut config = self.reading(group);
-        let defaults = [
+        if self.is_new_protocol() {
+            config.set(PROTOCOL, "consumer");
+        } else {
             // Cooperative: partitions that stay with a member are not interrupted by a rebalance.
-            ("partition.assignment.strategy", "cooperative-sticky"),
+            self.defaults(&mut config, &[("partition.assignment.strategy", "cooperative-sticky")]);
+        }
+        let defaults = [
             // Without it the end of a partition would be known by the last record only.
             ("statistics.interval.ms", "5000"),
             ("fetch.wait.max.ms", "250"),
@@ -114,6 +169,8 @@ impl Settings {
     /// that group and nothing is committed there.
     pub(super) fn reader(&self) -> ClientConfig {
         let mut config = self.reading("millstream.read");
+        // Nobody's member has no name.
+        config.remove(INSTANCE);
         self.defaults(&mut config, &[("fetch.wait.max.ms", "50")]);
         config
     }
@@ -200,6 +257,7 @@ impl fmt::Debug for Settings {
             .field("given", &given)
             .field("replication", &self.replication)
             .field("patience", &self.patience)
+            .field("protocol", &self.protocol)
             .finish()
     }
 }
@@ -232,7 +290,7 @@ fn check_servers(servers: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-fn refused(why: impl Into<String>, remedy: &str) -> TopicError {
+pub(super) fn refused(why: impl Into<String>, remedy: &str) -> TopicError {
     TopicError::refused("configure the Kafka cluster", why, remedy)
 }
 

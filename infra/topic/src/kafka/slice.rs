@@ -1,30 +1,34 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::errors::{code, remedy, told};
-use super::quiet::log_line;
+use super::access::Rights;
+use super::asker::Asker;
+use super::errors::{Doing, code, remedy};
+use super::quiet::{heard_error, heard_line, log_line};
 use super::topics::PATIENCE;
 use crate::{Record, Slice, TopicError, TopicPartition};
 
 pub(super) type Reader = BaseConsumer<ReaderContext>;
 
 /// Nothing to be told to a reader but its log lines.
-#[derive(Debug, Default)]
-pub(super) struct ReaderContext(DefaultConsumerContext);
+#[derive(Debug)]
+pub(super) struct ReaderContext(pub(super) Arc<Asker>);
 
 impl ClientContext for ReaderContext {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        heard_line(&self.0, facility, message);
         log_line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, reason);
+        heard_error(&self.0, &error, reason);
     }
 }
 
@@ -38,7 +42,9 @@ pub(super) fn read(
     from: i64,
     max: usize,
 ) -> Result<Slice, TopicError> {
-    let doing = |error| told(format!("read {at}"), error);
+    let asker = &reader.context().0;
+    let what = Doing::new(format!("read {at}"), asker, Rights::read(&at.topic));
+    let doing = |error| what.failed(error);
     let (low, end) =
         reader.fetch_watermarks(&at.topic, at.partition as i32, PATIENCE).map_err(doing)?;
     let start = from.max(low);
@@ -51,6 +57,7 @@ pub(super) fn read(
     // Lets go of what was fetched ahead, so that the next reader finds nothing of it.
     let released = reader.unassign();
     filled.and(released).map_err(doing)?;
+    asker.fine();
     Ok(slice)
 }
 

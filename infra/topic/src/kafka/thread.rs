@@ -12,9 +12,10 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::complaints::Complaints;
-use super::errors::{code, remedy};
+use super::errors::{code, is_silence, remedy};
 use super::fetch::{set_pauses, settle, tell_ends, tell_ranges};
 use super::member::Member;
+use super::orders::Told;
 use super::slot::Delivery;
 
 /// How long to wait for one more record before what there is is sent off.
@@ -55,6 +56,7 @@ pub(super) fn run(consumer: BaseConsumer<Member>, outlet: &Outlet) {
             Some(Err(error)) => on_error(&consumer, &member, error, &mut complaints),
             None => {
                 complaints.look_for_missing(&consumer, &member);
+                complaints.look_for_trouble(&member);
                 member.share().flush_all();
                 push(&member, outlet);
                 rest(&consumer, &member);
@@ -135,15 +137,22 @@ fn on_error(
         member.quiet.fine(member.group());
         return tell_ends(consumer, &mut member.share(), number);
     }
-    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-        complaints.tell(member, error);
+    let code = code(&error);
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == Some(Code::Fatal) {
+        let why = consumer.client().fatal_error();
+        let (code, why) = why.unwrap_or_else(|| (code.unwrap_or(Code::Fatal), error.to_string()));
+        member.tell(Told::Ended(code, why));
         return member.leave();
     }
-    match code(&error) {
+    match code {
         Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation) => {
             tell_ranges(consumer, &mut member.share());
         }
         Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => complaints.missing(),
+        // Heard with its reason, and told if it lasts.
+        Some(code) if is_silence(code) => {
+            member.quiet.trouble(member.group(), &error.to_string());
+        }
         Some(code) if remedy(code).is_some() => complaints.tell(member, error),
         // librdkafka connects and asks again by itself.
         _ => member.quiet.trouble(member.group(), &error.to_string()),
