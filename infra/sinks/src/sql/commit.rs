@@ -10,7 +10,8 @@ use rusqlite::{
 use super::faults::Fault;
 use super::layout::{Kept, Layout};
 use super::merge::{Action, Change, Merged};
-use super::positions::{self, Owned};
+use super::owner::{Owned, check_owner};
+use super::positions;
 use super::statements;
 use super::values::Stored;
 
@@ -55,7 +56,7 @@ fn look_again(transaction: &Transaction<'_>, owned: &mut Owned) -> Result<(), Fa
         )
         .into());
     };
-    positions::check_owner(&now.pipeline, table, &owned.pipeline)?;
+    check_owner(&now.pipeline, table, &owned.pipeline)?;
     *owned = now;
     Ok(())
 }
@@ -135,13 +136,9 @@ fn bound(column: Option<&Stored>, row: usize) -> ToSqlOutput<'_> {
 
 /// The table's columns in order; `None`: the range knows nothing of it.
 fn in_order<'a>(layout: &Layout, merged: &'a Merged) -> Vec<Option<&'a Stored>> {
-    layout.schema.fields().iter().map(|field| find(merged, field.name())).collect()
+    layout.schema.fields().iter().map(|field| merged.column(field.name())).collect()
 }
 
 fn key_columns<'a>(layout: &Layout, merged: &'a Merged) -> Vec<Option<&'a Stored>> {
-    layout.kept.key().iter().map(|name| find(merged, name)).collect()
-}
-
-fn find<'a>(merged: &'a Merged, name: &str) -> Option<&'a Stored> {
-    merged.columns.iter().find(|(known, _)| known == name).map(|(_, stored)| stored)
+    layout.kept.key().iter().map(|name| merged.column(name)).collect()
 }

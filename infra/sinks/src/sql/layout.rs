@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::values::Storage;
 
 /// Orders the writes of an upserted row; microseconds.
-pub(super) const VERSION: &str = "_version";
+pub(crate) const VERSION: &str = "_version";
 const SYSTEM_PREFIX: &str = "_millstream";
 
 /// How rows of one key meet; as stored in the owner's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Upsert { key: Vec<String> },
     Count { key: Vec<String>, count: String },
 }
@@ -48,7 +48,7 @@ impl From<Kept> for Keeping {
 
 /// A table that was found to be possible.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub table: String,
     pub kept: Kept,
     /// The pipeline's columns with the types that a scan gives back. All but the required ones may be null: rows

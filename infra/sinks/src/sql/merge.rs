@@ -16,23 +16,30 @@ use super::values::{Stored, exact, from_texts};
 
 /// What a range does to a table.
 #[derive(Debug, Default)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// The values, by column name.
     pub columns: Vec<(String, Stored)>,
     /// One per key, in key order.
     pub changes: Vec<Change>,
 }
 
+impl Merged {
+    /// The values of a column; `None`: the range knows nothing of it.
+    pub fn column(&self, name: &str) -> Option<&Stored> {
+        self.columns.iter().find(|(known, _)| known == name).map(|(_, stored)| stored)
+    }
+}
+
 /// What happens to one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Where its values are.
     pub row: usize,
     pub action: Action,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Write the row at this version.
     Put(i64),
     /// Take the row away at this version.
@@ -42,26 +49,37 @@ pub(super) enum Action {
 }
 
 /// Refused, nothing of it done: a key or count that is null, a sum beyond 64 bits, a delete on a counter.
-pub(super) fn merge(layout: &Layout, range: &Range) -> Result<Merged, SinkError> {
+pub(crate) fn merge(layout: &Layout, range: &Range) -> Result<Merged, SinkError> {
+    let (values, changes) = changes(layout, range)?;
+    let broken = |error: ArrowError| refused(layout, &error.to_string());
+    let mut columns = Vec::new();
+    if values.num_rows() > 0 {
+        for (field, column) in values.schema_ref().fields().iter().zip(values.columns()) {
+            columns.push((field.name().clone(), Stored::of(column).map_err(broken)?));
+        }
+    }
+    Ok(Merged { columns, changes })
+}
+
+/// As [`merge`], with the values as Arrow has them: columns in the layout's order and of [`plain`] types.
+pub(crate) fn changes(
+    layout: &Layout,
+    range: &Range,
+) -> Result<(RecordBatch, Vec<Change>), SinkError> {
     let refuse = |why: &str| refused(layout, why);
     if matches!(layout.kept, Kept::Count { .. }) && !range.deletes.is_empty() {
         return Err(refuse("a counter can't take the tombstones of a compacted topic"));
     }
     let (values, versions) = gather(layout, range)?;
     if values.num_rows() == 0 {
-        return Ok(Merged::default());
+        return Ok((values, Vec::new()));
     }
-    let broken = |error: ArrowError| refuse(&error.to_string());
     let keys = keys(layout, &values)?;
     let changes = match &layout.kept {
         Kept::Upsert { .. } => latest(&keys, &versions, range),
         Kept::Count { count, .. } => sums(layout, &keys, &values, count)?,
     };
-    let mut columns = Vec::new();
-    for (field, column) in values.schema_ref().fields().iter().zip(values.columns()) {
-        columns.push((field.name().clone(), Stored::of(column).map_err(broken)?));
-    }
-    Ok(Merged { columns, changes })
+    Ok((values, changes))
 }
 
 /// All rows, then all deleted keys (with null in the other columns), and the version of each.

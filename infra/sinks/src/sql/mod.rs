@@ -8,18 +8,20 @@
 //! # Layout
 //! - [`SqlTable`]: the target; [`Database`]: the file it lives in.
 //! - [`databases`], [`read_table`]: what is in the files, for `millstream query`.
-//! - [`count_rows`], [`read_versions`]: an upserted table for those who fill an index from it.
 //! - `layout`, `statements`: what may be a table, how it grows, and the SQL text for it.
 //! - `merge`: a range's rows become one change per key, in key order. Knows no database.
 //! - `values`, `moments`: Arrow values as SQL values and back.
-//! - `positions`, `commit`: the transactions. `scan`: reading. `faults`: what SQLite's errors call for.
+//! - `owner`, `gathering`: the owner's record, and rows read as batches. Neither knows a database.
+//! - `positions`, `commit`: the transactions. `scan`, `versions`: reading. `faults`: what SQLite's errors call for.
 
 mod commit;
 mod database;
 mod faults;
+pub(crate) mod gathering;
 pub(crate) mod layout;
-mod merge;
-mod moments;
+pub(crate) mod merge;
+pub(crate) mod moments;
+pub(crate) mod owner;
 mod positions;
 mod scan;
 mod statements;
@@ -32,4 +34,3 @@ mod versions;
 pub use database::Database;
 pub use scan::{DatabaseTables, RecordBatches, TableInfo, databases, read_table};
 pub use table::SqlTable;
-pub use versions::{count_rows, read_versions, topic_ids};

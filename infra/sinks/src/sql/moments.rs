@@ -9,7 +9,7 @@ const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 const SECONDS: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// Days since the epoch as `2024-02-29`.
-pub(super) fn date_text(days: i32) -> String {
+pub(crate) fn date_text(days: i32) -> String {
     let date = i64::from(days).checked_mul(86_400).and_then(|s| DateTime::from_timestamp(s, 0));
     match date.map(|moment| moment.date_naive()).filter(|date| YEARS.contains(&date.year())) {
         Some(date) => format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()),
@@ -18,7 +18,7 @@ pub(super) fn date_text(days: i32) -> String {
 }
 
 /// The other way round; `None`: it is no date.
-pub(super) fn date_days(text: &str) -> Option<i32> {
+pub(crate) fn date_days(text: &str) -> Option<i32> {
     if let Ok(days) = text.parse() {
         return Some(days);
     }
@@ -27,7 +27,7 @@ pub(super) fn date_days(text: &str) -> Option<i32> {
 }
 
 /// `2024-02-29T12:00:00.123`, with a `Z` where the type has a time zone: the moment is the same in each.
-pub(super) fn timestamp_text(value: i64, unit: TimeUnit, zoned: bool) -> String {
+pub(crate) fn timestamp_text(value: i64, unit: TimeUnit, zoned: bool) -> String {
     let (per_second, digits) = scale(unit);
     let moment = DateTime::from_timestamp(value.div_euclid(per_second), 0);
     let Some(moment) = moment.filter(|moment| YEARS.contains(&moment.year())) else {
@@ -44,7 +44,7 @@ pub(super) fn timestamp_text(value: i64, unit: TimeUnit, zoned: bool) -> String 
 }
 
 /// The other way round; `None`: it is no timestamp, or has more digits than the unit.
-pub(super) fn timestamp_value(text: &str, unit: TimeUnit) -> Option<i64> {
+pub(crate) fn timestamp_value(text: &str, unit: TimeUnit) -> Option<i64> {
     if let Ok(value) = text.parse() {
         return Some(value);
     }

@@ -2,22 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use millstream_engine::{Keeping, SinkError};
 use rusqlite::{Connection, Row};
 
 use super::database::Database;
 use super::faults::Fault;
+use super::gathering::{BATCH_ROWS, Gathering, edited};
 use super::layout::Layout;
-use super::positions::{self, Owned};
+use super::owner::{Owned, check_owner};
+use super::positions;
 use super::statements;
-use super::values::Gathered;
-
-pub(super) const BATCH_ROWS: usize = 8192;
 
 /// A database and the tables in it that pipelines write to.
 #[derive(Clone, Debug)]
@@ -140,14 +137,14 @@ fn read_from(
     }
     let Some(owned) = positions::owned(&transaction, table)? else { return Ok(None) };
     if let Some(pipeline) = pipeline {
-        positions::check_owner(&owned.pipeline, table, pipeline)?;
+        check_owner(&owned.pipeline, table, pipeline)?;
     }
     let schema = owned.layout.schema.clone();
     let mut query = transaction.prepare(&statements::select(&owned.layout))?;
     let mut rows = query.query([])?;
     let mut gathered = Gathering::new(&schema)?;
     while let Some(row) = rows.next()? {
-        gathered.push(row)?;
+        push(&mut gathered, row)?;
         if gathered.rows == BATCH_ROWS && !visit(gathered.finish()?) {
             return Ok(Some(schema));
         }
@@ -158,47 +155,12 @@ fn read_from(
     Ok(Some(schema))
 }
 
-/// A batch in the making.
-pub(super) struct Gathering {
-    schema: SchemaRef,
-    columns: Vec<Gathered>,
-    pub(super) rows: usize,
-}
-
-impl Gathering {
-    pub(super) fn new(schema: &SchemaRef) -> Result<Self, Fault> {
-        let columns: Result<_, _> =
-            schema.fields().iter().map(|field| Gathered::new(field.data_type())).collect();
-        let columns = columns.map_err(|error| edited("the table", &error))?;
-        Ok(Self { schema: Arc::clone(schema), columns, rows: 0 })
+pub(super) fn push(gathering: &mut Gathering, row: &Row<'_>) -> Result<(), Fault> {
+    for (index, column) in gathering.columns.iter_mut().enumerate() {
+        let value = row.get_ref(index)?;
+        let name = gathering.schema.field(index).name();
+        column.push(value).map_err(|error| edited(name, &error))?;
     }
-
-    pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), Fault> {
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            let value = row.get_ref(index)?;
-            column.push(value).map_err(|error| edited(self.schema.field(index).name(), &error))?;
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self) -> Result<RecordBatch, Fault> {
-        self.rows = 0;
-        let fields = self.schema.fields().iter();
-        let column = |(column, field): (&mut Gathered, &Arc<arrow::datatypes::Field>)| {
-            column.finish(field.data_type()).map_err(|error| edited(field.name(), &error))
-        };
-        let columns: Result<Vec<ArrayRef>, _> =
-            self.columns.iter_mut().zip(fields).map(column).collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), columns?);
-        Ok(batch.map_err(|error| edited("the table", &error))?)
-    }
-}
-
-fn edited(column: &str, error: &ArrowError) -> SinkError {
-    SinkError::refused(
-        format!("read column {column}"),
-        error.to_string(),
-        "undo what was changed in the file by hand, or restore it from a backup",
-    )
+    gathering.rows += 1;
+    Ok(())
 }

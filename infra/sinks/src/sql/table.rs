@@ -14,11 +14,11 @@ use super::database::Database;
 use super::faults::{Fault, cut_short};
 use super::layout::{Kept, Layout};
 use super::merge::merge;
-use super::positions::{self, Owned};
-use super::{commit, scan};
+use super::owner::{Owned, check_code};
+use super::{commit, positions, scan};
 
 /// How many batches a scan may be ahead of its reader.
-const AHEAD: usize = 2;
+pub(super) const AHEAD: usize = 2;
 
 /// A table of a SQLite database. Rows carry whole values: null overwrites.
 ///
@@ -26,8 +26,8 @@ const AHEAD: usize = 2;
 /// versions the first that came stays.
 #[derive(Clone, Debug)]
 pub struct SqlTable {
-    database: Database,
-    table: String,
+    pub(super) database: Database,
+    pub(super) table: String,
     kept: Kept,
 }
 
@@ -134,7 +134,7 @@ impl Sink for SqlSink {
         let doing = format!("open {} of table {table}", ours.at);
         self.work(doing, move |Open { connection, owned }| {
             let last = positions::open(connection, &table, &ours, now_ms())?;
-            positions::check_code(&owned.layout, &last, &ours)?;
+            check_code(&owned.layout, &last, &ours)?;
             Ok(Standing::At(last))
         })
         .await
@@ -169,7 +169,7 @@ impl Sink for SqlSink {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     doing: String,
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {

@@ -29,7 +29,7 @@ const NAN: &str = "NaN";
 
 /// The four kinds of SQL columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Storage {
+pub(crate) enum Storage {
     Text,
     Integer,
     Real,
@@ -66,7 +66,7 @@ impl Storage {
 
 /// A column as SQL sees it.
 #[derive(Debug)]
-pub(super) enum Stored {
+pub(crate) enum Stored {
     Text(StringArray),
     Integer(Int64Array),
     Real(Float64Array),
@@ -145,7 +145,7 @@ fn json_texts(column: &ArrayRef) -> Result<StringArray, ArrowError> {
 }
 
 /// Gathers the values of one column of a result.
-pub(super) enum Gathered {
+pub(crate) enum Gathered {
     Text(StringBuilder),
     Integer(Int64Builder),
     Real(Float64Builder),

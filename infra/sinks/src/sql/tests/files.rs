@@ -4,6 +4,7 @@ use bytes::Bytes;
 use millstream_engine::{Delete, Keeping};
 
 use super::*;
+use crate::Upserted;
 
 #[tokio::test]
 async fn databases_show_the_tables_that_pipelines_write() {
@@ -112,22 +113,22 @@ async fn a_large_table_comes_in_batches_and_may_be_left_early() {
 #[tokio::test]
 async fn an_upserted_table_is_read_with_its_versions() {
     let place = Place::new();
-    let path = place.database().path().to_owned();
-    assert_eq!(count_rows(&path, "t").unwrap(), None);
-    assert!(!read_versions(&path, "t", &mut |_| panic!("there is none")).unwrap());
-    let mut sink = connect(&place.upsert("t")).await;
+    let table = place.upsert("t");
+    assert_eq!(table.count().await.unwrap(), None);
+    table.read(&mut |_| panic!("there is none")).await.unwrap();
+    let mut sink = connect(&table).await;
     put(&mut sink, &[("b", 1, 7), ("a", 2, 9)]).await;
-    assert_eq!(count_rows(&path, "t").unwrap(), Some(2));
+    assert_eq!(table.count().await.unwrap(), Some(2));
     let mut read = Vec::new();
-    let visit = &mut |rows: millstream_engine::Rows| {
+    let mut visit = |rows: millstream_engine::Rows| {
         read.push(rows);
-        true
+        Ok(())
     };
-    assert!(read_versions(&path, "t", visit).unwrap());
+    table.read(&mut visit).await.unwrap();
     assert_eq!(read.len(), 1);
     let keys = read[0].batch.column_by_name("id").unwrap().as_string::<i32>();
     assert_eq!(keys.iter().flatten().collect::<Vec<_>>(), ["b", "a"], "the lowest version first");
     assert_eq!(read[0].versions.values(), &[7, 9]);
     connect(&place.count("wordCount")).await;
-    assert_eq!(count_rows(&path, "wordCount").unwrap(), None, "it has no versions");
+    assert_eq!(place.upsert("wordCount").count().await.unwrap(), None, "it has no versions");
 }
