@@ -50,6 +50,12 @@ pub trait Sink: Send {
     async fn reaches(&mut self, _topic: &str, _ends: &[i64]) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// Asked every few seconds, also while no records come: whether what was opened still stands. `false`: the sink has
+    /// begun anew, and every partition is to be opened again.
+    async fn still_stands(&mut self) -> Result<bool, SinkError> {
+        Ok(true)
+    }
 }
 
 /// What a pipeline names as its sink: a table, not yet connected to.
@@ -80,6 +86,13 @@ pub trait Target: Send + Sync + Debug {
             "it has no builds that could take each other's place",
             "name a new table in its place",
         ))
+    }
+
+    /// Whether a range that is written again after a crash, with other values in some columns, may leave rows that
+    /// have columns of both tries: so where every column is kept by itself and versions are equal. Such a target
+    /// takes no columns that were looked up.
+    fn mixes_tries(&self) -> bool {
+        false
     }
 }
 

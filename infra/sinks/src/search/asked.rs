@@ -14,7 +14,7 @@ const EMPTY_WORDS: &[&str] = &[
 
 /// A part of what was typed; all of them must be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// What stood between blanks.
     Chunk(Chunk),
     /// Stems that must follow one another.
@@ -23,7 +23,7 @@ pub(super) enum Part {
 
 /// `Z-0056-2013` is three words, and perhaps one number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// In lower case, without accents.
     pub folded: String,
     pub words: Vec<Word>,
@@ -33,13 +33,13 @@ pub(super) struct Chunk {
 
 /// A word in lower case, without accents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(crate) struct Word {
     pub plain: String,
     pub stem: String,
 }
 
 /// The parts of a text.
-pub(super) fn parse(text: &str) -> Vec<Part> {
+pub(crate) fn parse(text: &str) -> Vec<Part> {
     let text: String = text.chars().take(CHARS).collect();
     let text = text.replace(['“', '”', '„'], "\"");
     let pieces: Vec<_> = text.split('"').collect();

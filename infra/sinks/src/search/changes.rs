@@ -13,7 +13,7 @@ use crate::sql::layout::plain;
 
 /// What rows and deletions do to an index.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     pub batches: Vec<Texts>,
     /// One per key, in the order in which the keys came.
     pub keys: Vec<Change>,
@@ -21,13 +21,13 @@ pub(super) struct Changes {
 
 /// A batch with every value as text.
 #[derive(Debug)]
-pub(super) struct Texts {
+pub(crate) struct Texts {
     columns: Vec<(String, StringArray)>,
 }
 
 /// What happens to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(crate) struct Change {
     pub key: String,
     pub version: i64,
     /// Batch and row of the new values; `None`: it is deleted.
@@ -35,6 +35,11 @@ pub(super) struct Change {
 }
 
 impl Texts {
+    /// Names and values, in the order of the batch.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &StringArray)> {
+        self.columns.iter().map(|(name, column)| (name.as_str(), column))
+    }
+
     pub fn column(&self, name: &str) -> Option<&StringArray> {
         self.columns.iter().find(|(known, _)| known == name).map(|(_, column)| column)
     }
@@ -99,7 +104,7 @@ fn texts(index: &Index, rows: &Rows) -> Result<Texts, SinkError> {
 }
 
 /// Refuses what can't be an index: columns that are missing, of other types, or twice there.
-pub(super) fn check(index: &Index, schema: &SchemaRef) -> Result<(), SinkError> {
+pub(crate) fn check(index: &Index, schema: &SchemaRef) -> Result<(), SinkError> {
     let refuse = |why: String| {
         Err(SinkError::refused(
             format!("make index {}", index.name),

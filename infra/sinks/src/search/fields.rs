@@ -35,7 +35,7 @@ const VALUE_BYTES: usize = 1_000;
 /// Of a key's term. Tantivy's own limit is 65,530.
 const KEY_BYTES: usize = 8_192;
 /// Of a text that is suggested.
-pub(super) const SUGGESTED_CHARS: usize = 100;
+pub(crate) const SUGGESTED_CHARS: usize = 100;
 
 /// The fields of an open build.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl Fields {
 }
 
 /// Whether typos and beginnings of a field's words are looked for.
-pub(super) fn counts(kind: Kind) -> bool {
+pub(crate) fn counts(kind: Kind) -> bool {
     match kind {
         Kind::Id => true,
         Kind::Text { boost } => boost >= COUNTS,
@@ -139,7 +139,7 @@ pub(super) fn counts(kind: Kind) -> bool {
 }
 
 /// A dot in a name would mean something to tantivy.
-pub(super) fn slot_name(prefix: char, column: &str) -> String {
+pub(crate) fn slot_name(prefix: char, column: &str) -> String {
     let mut name = format!("{prefix}_");
     for char in column.chars() {
         match char {
@@ -161,7 +161,7 @@ pub(super) fn stemmed() -> TextAnalyzer {
 }
 
 /// The text without accents.
-pub(super) fn folded(text: &str) -> Cow<'_, str> {
+pub(crate) fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
@@ -170,7 +170,7 @@ pub(super) fn folded(text: &str) -> Cow<'_, str> {
 }
 
 /// The text in lower case and without accents.
-pub(super) fn lowered(text: &str) -> String {
+pub(crate) fn lowered(text: &str) -> String {
     // Folded once more: lower case may bring an accent of its own (İ).
     folded(&folded(text).to_lowercase()).into_owned()
 }
@@ -198,7 +198,7 @@ fn prose() -> TextOptions {
 }
 
 /// A key as a term; one that is too long for that by its beginning, length and checksum.
-pub(super) fn key_text(key: &str) -> String {
+pub(crate) fn key_text(key: &str) -> String {
     if key.len() <= KEY_BYTES {
         return key.to_owned();
     }
@@ -207,7 +207,7 @@ pub(super) fn key_text(key: &str) -> String {
 }
 
 /// A value as it is compared: its first thousand bytes.
-pub(super) fn value_text(value: &str) -> &str {
+pub(crate) fn value_text(value: &str) -> &str {
     cut(value, VALUE_BYTES)
 }
 
@@ -216,7 +216,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 /// A text as it is suggested: in one line, cut after a word within its first hundred characters.
-pub(super) fn suggested_text(text: &str) -> String {
+pub(crate) fn suggested_text(text: &str) -> String {
     let mut made = String::new();
     let mut chars = 0;
     for word in text.split_whitespace() {

@@ -22,7 +22,7 @@ pub struct Index {
 impl Index {
     /// What builds are made for: one that was made for another declaration is replaced. How much a hit counts is a
     /// matter of asking, and takes no new build.
-    pub(super) fn declaration(&self) -> String {
+    pub(crate) fn declaration(&self) -> String {
         let field = |field: &Field| {
             let kind = match field.kind {
                 Kind::Id => "id",

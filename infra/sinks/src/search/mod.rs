@@ -10,29 +10,37 @@
 //! - [`Searcher`], [`Query`], [`Found`]: asking. [`SearchReader`] follows an index and answers from a `snapshot` of it:
 //!   `asked` (what was typed, as words), `matching` (what that means to tantivy), `counting` (facets), `ranking` (sorts, pages),
 //!   `suggestions`.
+//! - [`conformance`]: the questions that every kind of index answers alike.
 //! - `fields`, `rows`: how declared fields and whole rows are kept. `faults`: what errors call for.
 
-mod asked;
+pub(crate) mod asked;
 mod builds;
-mod changes;
+pub(crate) mod changes;
 mod commit;
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test suite for whoever writes a search index: failing loudly is its work"
+)]
+pub mod conformance;
 mod counting;
 mod faults;
-mod fields;
-mod index;
+pub(crate) mod fields;
+pub(crate) mod index;
 mod matching;
 mod opening;
-mod owner;
+pub(crate) mod owner;
 mod positions;
 mod ranking;
 mod reader;
-mod rows;
+pub(crate) mod rows;
 mod scan;
 mod searcher;
 mod seeding;
 mod session;
 mod snapshot;
-mod suggestions;
+pub(crate) mod suggestions;
 mod target;
 #[cfg(test)]
 mod tests;

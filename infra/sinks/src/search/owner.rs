@@ -22,7 +22,7 @@ pub(super) fn check(place: &Place, owner: &str, pipeline: &str) -> Result<(), Si
 
 /// How a build meets what is declared now.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     /// As it is, or wider.
     Fits,
     /// There are new columns, and nothing else changed: this is the schema with them.
@@ -33,15 +33,22 @@ pub(super) enum Fit {
 
 /// Compares a build with the declaration and the pipeline's columns.
 pub(super) fn fit(build: &Build, declared: &str, schema: &SchemaRef) -> Fit {
-    let keeps_its_columns = build.schema.fields().iter().all(|before| {
+    compare((&build.declared, &build.schema), (declared, schema))
+}
+
+/// Compares a declaration and its columns, as they were, with what they are `now`.
+pub(crate) fn compare(
+    (declared_before, known): (&str, &SchemaRef),
+    (declared, schema): (&str, &SchemaRef),
+) -> Fit {
+    let keeps_its_columns = known.fields().iter().all(|before| {
         schema
             .field_with_name(before.name())
             .is_ok_and(|now| plain(now.data_type()) == plain(before.data_type()))
     });
-    if build.declared != declared || !keeps_its_columns {
+    if declared_before != declared || !keeps_its_columns {
         return Fit::Differs;
     }
-    let known = &build.schema;
     let added = schema.fields().iter().filter(|now| known.field_with_name(now.name()).is_err());
     let added: Vec<_> = added.cloned().collect();
     if added.is_empty() {
@@ -52,7 +59,7 @@ pub(super) fn fit(build: &Build, declared: &str, schema: &SchemaRef) -> Fit {
 }
 
 /// The schema with columns that may all be null: rows from before a column was added have nothing in it.
-pub(super) fn nullable(schema: &Schema) -> SchemaRef {
+pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

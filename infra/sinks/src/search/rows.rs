@@ -12,7 +12,7 @@ use crate::sql::layout::plain;
 use crate::sql::values::{from_texts, texts};
 
 /// Whether values of this type can be kept.
-pub(super) fn can_keep(kind: &DataType) -> bool {
+pub(crate) fn can_keep(kind: &DataType) -> bool {
     use DataType as T;
     let kind = plain(kind);
     kind.is_integer()
@@ -23,12 +23,12 @@ pub(super) fn can_keep(kind: &DataType) -> bool {
 }
 
 /// A column's values as text.
-pub(super) fn as_texts(column: &ArrayRef) -> Result<StringArray, ArrowError> {
+pub(crate) fn as_texts(column: &ArrayRef) -> Result<StringArray, ArrowError> {
     texts(column, &plain(column.data_type()))
 }
 
 /// One row; `None`: a column that these rows know nothing of.
-pub(super) fn encode(columns: &[Option<StringArray>], row: usize, into: &mut Vec<u8>) {
+pub(crate) fn encode(columns: &[Option<StringArray>], row: usize, into: &mut Vec<u8>) {
     into.clear();
     for column in columns {
         let text = column.as_ref().filter(|column| column.is_valid(row)).map(|c| c.value(row));
@@ -40,7 +40,7 @@ pub(super) fn encode(columns: &[Option<StringArray>], row: usize, into: &mut Vec
 }
 
 /// The columns of a row, one after the other, for as long as there are any.
-pub(super) struct Cells<'a>(pub &'a [u8]);
+pub(crate) struct Cells<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Cells<'a> {
     type Item = Option<&'a str>;
@@ -58,7 +58,7 @@ impl<'a> Iterator for Cells<'a> {
 }
 
 /// A row for people and programs: numbers and truth values as such, all else as text.
-pub(super) fn to_json(schema: &SchemaRef, row: &[u8]) -> Map<String, Value> {
+pub(crate) fn to_json(schema: &SchemaRef, row: &[u8]) -> Map<String, Value> {
     let mut cells = Cells(row);
     let value = |field: &Arc<arrow::datatypes::Field>| {
         let text = cells.next().flatten();
@@ -67,7 +67,7 @@ pub(super) fn to_json(schema: &SchemaRef, row: &[u8]) -> Map<String, Value> {
     schema.fields().iter().map(value).collect()
 }
 
-fn json_value(kind: &DataType, text: &str) -> Value {
+pub(crate) fn json_value(kind: &DataType, text: &str) -> Value {
     let number = match kind {
         kind if kind.is_unsigned_integer() => text.parse().ok().map(|n: u64| Number::from(n)),
         kind if kind.is_integer() => text.parse().ok().map(|n: i64| Number::from(n)),
@@ -79,7 +79,7 @@ fn json_value(kind: &DataType, text: &str) -> Value {
 }
 
 /// Gathers rows into batches.
-pub(super) struct Gathering {
+pub(crate) struct Gathering {
     schema: SchemaRef,
     columns: Vec<StringBuilder>,
     pub rows: usize,

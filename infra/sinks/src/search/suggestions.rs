@@ -248,7 +248,7 @@ fn key_of(searcher: &Searcher, at: DocAddress) -> Result<Option<String>> {
 }
 
 /// Lower case, no accents, and a blank for whatever stands between words.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for char in lowered(text).chars() {
         if char.is_alphanumeric() {

@@ -178,4 +178,15 @@ impl Sink for SearchSink {
         let doing = format!("see whether index {} is whole", self.ours.index.name);
         self.ours.clone().work(doing, move |ours| commit::settle(ours, &told)).await
     }
+
+    async fn still_stands(&mut self) -> Result<bool, SinkError> {
+        let opened = self.opened.clone();
+        let doing = format!("look after index {}", self.ours.index.name);
+        let look = move |ours: &Ours| -> Result<bool, Fault> {
+            let Some(target) = ours.place.target()? else { return Ok(false) };
+            let is_opened = opened.values().all(|id| *id == target.id);
+            Ok(is_opened && !ours.place.is_rebuild_asked_for())
+        };
+        self.ours.clone().work(doing, look).await
+    }
 }

@@ -1,8 +1,8 @@
-mod asking;
 mod crash;
 mod properties;
 mod rebuilding;
 mod seeding;
+mod suggested;
 mod suite;
 pub(super) mod world;
 

@@ -51,16 +51,6 @@ async fn filled(world: &World) -> Box<dyn Sink> {
 }
 
 #[tokio::test]
-async fn an_empty_topic_makes_a_ready_index() {
-    let world = World::new();
-    let mut sink = world.sink().await;
-    assert!(matches!(state(&world).await, IndexState::Loading { rows: 0, .. }));
-    sink.open(&assignment(0)).await.unwrap();
-    sink.reaches("suite_topic", &[0, 0]).await.unwrap();
-    assert_eq!(state(&world).await, ready(0, false));
-}
-
-#[tokio::test]
 async fn another_declaration_is_built_beside_what_is_served() {
     let mut world = World::new();
     let mut older = filled(&world).await;

@@ -2,7 +2,8 @@
 
 use millstream_engine::conformance::{self, Fixture};
 
-use super::*;
+use crate::search::conformance as questions;
+use crate::search::{Field, Index, Kind, SearchReader, SearchTarget, Seed};
 
 /// The suite's rows, searched in every way that text columns can be.
 fn index(name: &str) -> Index {
@@ -22,4 +23,14 @@ async fn passes_the_suite() {
         Fixture::new(SearchTarget::new(directory.path(), &index(case), None)).holding(directory)
     })
     .await;
+}
+
+#[tokio::test]
+async fn passes_the_suite_of_indexes() {
+    let directory = tempfile::tempdir().unwrap();
+    let make = |index: &Index, seed: Option<std::sync::Arc<dyn Seed>>| {
+        let target = SearchTarget::new(directory.path(), index, seed);
+        questions::Fixture::new(target, SearchReader::new(directory.path(), index))
+    };
+    questions::index(&make).await;
 }

@@ -1,0 +1,106 @@
+//! Workers that die or sleep between any two requests, while others go on.
+
+use std::sync::Arc;
+
+use integration_tests::chance::Chance;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::place::Place;
+use crate::proxy::{Fault, Proxy};
+use crate::workers::{Worker, exact, exact_for_others};
+
+const UNTIL: i64 = 40;
+const ROLL: i64 = 7;
+/// Points at which a worker dies, at least.
+const CRASHES: usize = 24;
+
+/// How many requests a worker needs for all of it.
+async fn requests() -> usize {
+    let place = Place::new("count").await;
+    let proxy = Proxy::to(&place.server).await;
+    Worker::new(place.through(proxy.address()), ROLL).work(UNTIL).await;
+    proxy.count()
+}
+
+/// A request somewhere in the round's own part of the run.
+fn point(chance: &mut Chance, round: usize, all: usize) -> usize {
+    let (from, to) = (1 + round * all / CRASHES, 1 + (round + 1) * all / CRASHES);
+    chance.number(from as u64, to.max(from + 1) as u64) as usize
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_request_loses_and_doubles_nothing() {
+    let (all, mut chance) = (requests().await, Chance::new());
+    let mut crashed = 0;
+    for round in 0..CRASHES {
+        let n = point(&mut chance, round, all);
+        let fault = if round % 2 == 0 { Fault::Park } else { Fault::ParkDone };
+        let place = Place::new("crash").await;
+        let proxy = Proxy::to(&place.server).await;
+        proxy.at(n, fault);
+        let first = Worker::new(place.through(proxy.address()), ROLL);
+        let first = tokio::spawn(async move { first.work(UNTIL).await });
+        tokio::select! {
+            () = proxy.parked() => crashed += 1,
+            () = ended(&first) => {}
+        }
+        first.abort();
+        // Another one, whose ranges are cut elsewhere.
+        Worker::new(place.open(), 3).work(UNTIL).await;
+        exact(&place, 1, UNTIL, &format!("crash at request {n} of {all}")).await;
+        exact_for_others(&place, 1, UNTIL).await;
+    }
+    println!("{crashed} crashes at {all} requests");
+    assert!(crashed >= 20, "only {crashed} crashes");
+}
+
+async fn ended(task: &tokio::task::JoinHandle<()>) {
+    while !task.is_finished() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_that_wakes_after_others_went_on_changes_nothing() {
+    let (all, mut chance) = (requests().await, Chance::new());
+    let mut slept = 0;
+    for round in 0..CRASHES {
+        let n = point(&mut chance, round, all);
+        let until = [10, 25, UNTIL][round % 3];
+        let place = Place::new("zombie").await;
+        let proxy = Proxy::to(&place.server).await;
+        let wake = Arc::new(Notify::new());
+        proxy.at(n, Fault::Hold(wake.clone()));
+        let first = Worker::new(place.through(proxy.address()), ROLL);
+        let first = tokio::spawn(async move { first.work(UNTIL).await });
+        tokio::select! {
+            () = proxy.parked() => slept += 1,
+            () = ended(&first) => {}
+        }
+        Worker::new(place.open(), 3).work(until).await;
+        wake.notify_one();
+        first.await.expect("the zombie comes to its end");
+        Worker::new(place.open(), 3).work(UNTIL).await;
+        let when = format!("asleep at request {n} of {all} while others came to {until}");
+        exact(&place, 1, UNTIL, &when).await;
+        exact_for_others(&place, 1, UNTIL).await;
+    }
+    println!("{slept} zombies at {all} requests");
+    assert!(slept >= 20, "only {slept} zombies");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racing_workers_put_in_each_record_once() {
+    let until = 60;
+    let place = Place::new("race").await;
+    let mut workers = JoinSet::new();
+    for n in 0..6 {
+        // Two for each of three partitions, each a process of its own as far as the server can tell.
+        let worker = Worker { partition: n % 3, ..Worker::new(place.open(), 1 + i64::from(n)) };
+        workers.spawn(async move { worker.work(until).await });
+    }
+    workers.join_all().await;
+    exact(&place, 3, until, "after a race").await;
+    exact_for_others(&place, 3, until).await;
+}

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use integration_tests::stack::{self, Server};
+use millstream_config::{Endpoint, Secret};
+use millstream_sinks::opensearch::{OpenSearch, OpenSearchReader, OpenSearchTarget};
+use millstream_sinks::search::conformance::Fixture;
+use millstream_sinks::search::{Index, Seed};
+use serde_json::Value;
+
+/// A prefix that no other test has.
+pub struct Place {
+    /// `127.0.0.1:port` of the server.
+    pub server: String,
+    pub prefix: String,
+}
+
+impl Place {
+    /// On the shared server.
+    pub async fn new(name: &str) -> Self {
+        Self::on(stack::opensearch().await, name)
+    }
+
+    pub fn on(server: &Server, name: &str) -> Self {
+        Self { server: server.address(), prefix: format!("{}-", stack::unique(name)) }
+    }
+
+    pub fn open(&self) -> OpenSearch {
+        self.through(&self.server)
+    }
+
+    /// By way of `address`, a proxy's say.
+    pub fn through(&self, address: &str) -> OpenSearch {
+        open(&format!("http://{address}/{}", self.prefix))
+    }
+
+    pub fn fixture(&self, index: &Index, seed: Option<Arc<dyn Seed>>) -> Fixture {
+        let target = OpenSearchTarget::new(self.open(), index, seed);
+        Fixture::new(target, OpenSearchReader::new(self.open(), index))
+    }
+}
+
+pub fn open(url: &str) -> OpenSearch {
+    let url = Endpoint::parse("stores.search", url, Secret::default(), 9200);
+    OpenSearch::new(url.expect("a URL")).expect("its options")
+}
+
+/// What the server itself says, asked by curl inside its container.
+pub async fn curl(server: &Server, method: &str, path: &str, body: &str) -> Value {
+    let url = format!("http://localhost:9200/{path}");
+    let kind = "Content-Type: application/json";
+    let answer = server.exec(&["curl", "-sS", "-X", method, "-H", kind, "-d", body, &url]).await;
+    serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+}
+
+/// Every row that the served alias shows, by key, as curl sees them: at most 10,000.
+pub async fn rows_by_curl(server: &Server, alias: &str) -> BTreeMap<String, Value> {
+    curl(server, "POST", &format!("{alias}/_refresh"), "{}").await;
+    let body = r#"{"size": 10000, "query": {"match_all": {}}}"#;
+    let answer = curl(server, "POST", &format!("{alias}/_search"), body).await;
+    let hits = answer["hits"]["hits"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let row = |hit: &Value| {
+        let key = hit["_id"].as_str().expect("a key").to_owned();
+        (key, hit["_source"]["row"].clone())
+    };
+    hits.iter().map(row).collect()
+}
