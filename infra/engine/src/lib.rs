@@ -5,6 +5,7 @@
 //! - [`Pipeline`]: topics → decode → transform → one target, as a value.
 //! - [`decode`]: records to Arrow; a batch at once, and when that fails, the bad ones singled out.
 //! - [`transform`], [`sql`]: row-wise SQL (planned once) or a Rust function over the batch.
+//! - [`lookup`]: tables from elsewhere that the SQL may join.
 //! - [`batch`]: the two together: records in, rows and buckets out. A pure function.
 //! - [`ledger`]: ranges, buckets, positions: the accounting of the promise.
 //! - [`Sink`], [`Target`]: what a store must do; [`conformance`] is the suite every sink passes.
@@ -22,6 +23,7 @@ pub mod batch;
 pub mod conformance;
 pub mod decode;
 pub mod ledger;
+pub mod lookup;
 pub mod memory_sink;
 mod open_range;
 mod opening;
@@ -36,6 +38,9 @@ pub mod view;
 mod world;
 
 pub use decode::{Decoded, Decoder, Json};
+pub use lookup::{
+    Freshness, Limits, Lookup, LookupError, LookupSource, LookupStatus, WhenStale,
+};
 pub use open_range::units;
 pub use pipeline::{Draft, Pipeline, Roll};
 pub use run::{EngineError, Options, chain, run};

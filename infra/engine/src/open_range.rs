@@ -123,7 +123,7 @@ impl OpenRange {
             self.next = record.offset + 1;
             self.pending_bytes += record.size();
             self.pending.push(record);
-            if self.pending.len() >= CHUNK_RECORDS {
+            if self.pending.len() >= CHUNK_RECORDS && pipeline.is_ready() {
                 self.work(pipeline);
             }
         }

@@ -5,7 +5,8 @@ use arrow::datatypes::SchemaRef;
 use millstream_topic::{Cleanup, Topic, dead_letter};
 
 use crate::decode::{Decoder, Json};
-use crate::sink::Target;
+use crate::lookup::Lookup;
+use crate::sink::{Keeping, Target};
 use crate::sql::RowSql;
 use crate::transform::{Identity, PlanError, Transform};
 
@@ -35,6 +36,8 @@ pub struct Pipeline {
     /// The consumer group; `app.pipeline` until set.
     pub group: String,
 }
+
+const MIXED: &str = "a range that is written again after a crash might leave a row half of one snapshot and half of another";
 
 /// When an open range is closed. Whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub struct Draft {
     topic: Topic,
     decoder: Arc<dyn Decoder>,
     transform: Arc<dyn Transform>,
+    lookups: Vec<Arc<Lookup>>,
 }
 
 impl Pipeline {
@@ -80,6 +84,7 @@ impl Pipeline {
             topic: topic.clone(),
             decoder: Arc::new(Json::new(schema.clone())),
             transform: Arc::new(Identity::new(schema)),
+            lookups: Vec::new(),
         }
     }
 
@@ -123,6 +128,53 @@ impl Pipeline {
         format!("{:08x}", crc32fast::hash(text.as_bytes()))
     }
 
+    /// The tables it looks rows up in.
+    pub fn lookups(&self) -> &[Arc<Lookup>] {
+        self.transform.lookups()
+    }
+
+    /// Whether rows can be made now: every lookup table was read lately enough.
+    pub fn is_ready(&self) -> bool {
+        self.lookups().iter().all(|lookup| lookup.is_usable())
+    }
+
+    /// What can only be told of transform and target together: that nothing looked up decides where a row goes.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let about = self.target.about();
+        let decides = match &about.keeping {
+            Keeping::Append => Vec::new(),
+            Keeping::Upsert { key } => key.clone(),
+            Keeping::Count { key, count } => [key.as_slice(), std::slice::from_ref(count)].concat(),
+        };
+        let looked_up = self.transform.looked_up();
+        let refused = |why: String, remedy: &str| PlanError {
+            sql: self.transform.id().split_whitespace().collect::<Vec<_>>().join(" "),
+            why,
+            remedy: remedy.to_owned(),
+        };
+        let mut decides = decides.iter().chain(&about.required).chain(&self.required);
+        if let Some(name) = decides.find(|name| looked_up.contains(name)) {
+            return Err(refused(
+                format!(
+                    "column {name:?} holds what was looked up, and table {:?} goes by it (key, count or Hive partition): \
+                     a replay might put the row elsewhere",
+                    about.table
+                ),
+                "let it come from the record, or leave it to the queries",
+            ));
+        }
+        if !looked_up.is_empty() && self.target.mixes_tries() {
+            return Err(refused(
+                format!(
+                    "table {:?} in {} can't hold what was looked up: {MIXED}",
+                    about.table, about.place
+                ),
+                "write these rows into a lake or an SQL table",
+            ));
+        }
+        Ok(())
+    }
+
     pub fn roll(mut self, roll: Roll) -> Self {
         self.roll = roll;
         self
@@ -142,9 +194,16 @@ impl Draft {
         self
     }
 
+    /// A table that the SQL may `LEFT JOIN` by the lookup's name, on its key. Comes before [`Draft::sql`].
+    pub fn lookup(mut self, lookup: impl Into<Arc<Lookup>>) -> Self {
+        self.lookups.push(lookup.into());
+        self
+    }
+
     /// Row-wise SQL over the decoded columns; the table is called as the topic is.
     pub fn sql(mut self, text: &str) -> Result<Self, PlanError> {
-        let sql = RowSql::plan(&self.topic.name, &self.decoder.schema(), text)?;
+        let schema = self.decoder.schema();
+        let sql = RowSql::plan_with(&self.topic.name, &schema, &self.lookups, text)?;
         self.transform = Arc::new(sql);
         Ok(self)
     }
@@ -161,7 +220,7 @@ impl Draft {
     }
 
     pub fn into(self, target: Arc<dyn Target>) -> Pipeline {
-        let Self { app, name, topic, decoder, transform } = self;
+        let Self { app, name, topic, decoder, transform, lookups: _ } = self;
         let group = format!("{app}.{name}");
         let required = target.about().required;
         let roll = Roll::default();

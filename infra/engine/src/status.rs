@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::lookup::LookupStatus;
+
 /// How a pipeline stands, for progress bars, the console and scripts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -14,6 +16,8 @@ pub struct Status {
     pub batches: Batches,
     /// Bytes of records and rows that may be held in memory; above it reading pauses.
     pub memory: usize,
+    /// The tables that rows are looked up in.
+    pub lookups: Vec<LookupStatus>,
     /// What happened lately, oldest first.
     pub happenings: Vec<Happening>,
 }
@@ -48,7 +52,7 @@ pub struct PartitionStatus {
     pub state: State,
     /// When the clock rolls what is open, in milliseconds since the Unix epoch; `None`: nothing is open.
     pub roll_at_ms: Option<i64>,
-    /// Whether reading pauses until the sink has taken what is held.
+    /// Whether reading pauses until the sink has taken what is held, or a lookup table was read.
     pub paused: bool,
     /// Since it was assigned to this worker.
     pub counts: Counts,

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::decode::Decoded;
+use crate::lookup::Lookup;
 
 /// Turns decoded rows into the target's rows, row by row: what becomes of a row depends on that row alone,
 /// so that a replay that cuts batches differently makes the same rows.
@@ -19,6 +20,17 @@ pub trait Transform: Send + Sync + Debug {
     /// Rows made; `origin` is the index of the input row each came from, ascending. All or nothing, as with
     /// [`crate::decode::Decoder::decode`].
     fn apply(&self, rows: &RecordBatch) -> Result<Decoded, String>;
+
+    /// The tables it looks rows up in.
+    fn lookups(&self) -> &[Arc<Lookup>] {
+        &[]
+    }
+
+    /// Columns of the rows made that hold what was looked up: at a replay they may be others. Where a table was
+    /// never read they are null; the engine delivers no such rows.
+    fn looked_up(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// A pipeline that can't be planned.

@@ -1,6 +1,6 @@
 use axum::response::Response;
 use maud::{Markup, html};
-use millstream_engine::What;
+use millstream_engine::{Freshness, What};
 use millstream_web::chart::{Hue, OverTime};
 use millstream_web::parts::{Tone, badge, chart, figure_of, scrolling};
 use millstream_web::sse::Message;
@@ -10,7 +10,7 @@ use super::bits::{clock, iso, moment, ms, pipeline_path, standing_why, troubling
 use super::way::way;
 use super::{Parts, messages, reading, shell};
 use crate::history::Point;
-use crate::view::{HappeningView, PartitionView, PipelineView, Reading, Summary};
+use crate::view::{HappeningView, LookupView, PartitionView, PipelineView, Reading, Summary};
 
 /// Steps of a chart: more can't be told apart.
 const STEPS: usize = 120;
@@ -34,6 +34,7 @@ fn parts(view: &PipelineView, read: &Reading) -> Parts {
         ("reading", reading(read)),
         ("about", about(view)),
         ("way", picture(view)),
+        ("lookups", lookups(view)),
         ("partitions", partitions(view)),
         ("history", history(&view.history)),
         ("happenings", happenings(view)),
@@ -85,6 +86,47 @@ fn picture(view: &PipelineView) -> Markup {
     }
 }
 
+fn lookups(view: &PipelineView) -> Markup {
+    html! {
+        @if !view.lookups.is_empty() {
+            h2 { "Lookup tables" }
+            (scrolling("Lookup tables", html! {
+                table.numbers {
+                    thead { tr {
+                        th scope="col" { "Table" }
+                        th scope="col" { "State" }
+                        th scope="col" { "As of, UTC" }
+                        th.n scope="col" { "Rows" }
+                        th.n scope="col" { "Held" }
+                        th scope="col" { "Worker" }
+                    } }
+                    tbody { @for one in &view.lookups { (lookup(one, view.now_ms)) } }
+                }
+            }))
+        }
+    }
+}
+
+fn lookup(one: &LookupView, now_ms: i64) -> Markup {
+    let status = &one.status;
+    let (tone, word) = match status.state {
+        _ if status.waits => (Tone::Warn, "waited for"),
+        Freshness::Fresh => (Tone::Good, "fresh"),
+        Freshness::Stale => (Tone::Warn, "stale"),
+        Freshness::Missing => (Tone::Warn, "missing"),
+    };
+    html! {
+        tr {
+            th scope="row" { (status.name) span.why { (status.place) } }
+            td { (badge(tone, word)) @if let Some(failed) = &status.failed { span.why { (failed) } } }
+            td { @match status.as_of_ms { Some(at) => { (clock(at, now_ms)) }, None => "–" } }
+            td.n { (words::grouped(i64::try_from(status.rows).unwrap_or(i64::MAX))) }
+            td.n { (words::bytes(status.bytes as u64)) }
+            td { a href=(worker_path(&one.worker)) { (one.worker) } }
+        }
+    }
+}
+
 fn partitions(view: &PipelineView) -> Markup {
     html! {
         h2 { "Partitions" }
@@ -118,7 +160,7 @@ fn partition(at: &PartitionView) -> Markup {
     html! {
         tr {
             th scope="row" { (at.topic) "-" (at.partition) }
-            td { (standing_why(&at.state)) @if at.paused { span.why { "reading pauses until the sink has taken what is held" } } }
+            td { (standing_why(&at.state)) @if at.paused { span.why { "reading pauses until the sink has taken what is held, or a lookup table was read" } } }
             td.n { (words::grouped(at.position)) }
             td.n { (words::grouped(at.end)) }
             td.n { (words::grouped(at.lag)) }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::book::{Book, Heard};
 use crate::told::PipelineTold;
 pub(crate) use happening::HappeningView;
-pub(crate) use pipeline::{PartitionView, PipelineView, Summary};
+pub(crate) use pipeline::{LookupView, PartitionView, PipelineView, Summary};
 pub(crate) use standing::{Is, Standing};
 pub(crate) use worker::WorkerView;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use millstream_engine::{Batches, PartitionStatus};
+use millstream_engine::{Batches, LookupStatus, PartitionStatus};
 use millstream_web::words;
 use serde::Serialize;
 
@@ -51,9 +51,19 @@ pub(crate) struct PipelineView {
     /// By the console's clock.
     pub(crate) now_ms: i64,
     pub(crate) by_partition: Vec<PartitionView>,
+    /// Each lookup table once: as it stands with the worker that has to wait for it, or has the oldest.
+    pub(crate) lookups: Vec<LookupView>,
     /// Newest first.
     pub(crate) happenings: Vec<HappeningView>,
     pub(crate) history: Vec<Point>,
+}
+
+/// A lookup table.
+#[derive(Debug, Serialize)]
+pub(crate) struct LookupView {
+    #[serde(flatten)]
+    pub(crate) status: LookupStatus,
+    pub(crate) worker: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,10 +156,29 @@ impl PipelineView {
             summary: Summary::with(book, id, shares, &by_partition),
             now_ms: book.now_ms,
             by_partition,
+            lookups: lookups(shares),
             happenings: happenings(book, id, shares),
             history: book.history.of(id, usize::MAX),
         })
     }
+}
+
+fn lookups(shares: &[Share<'_>]) -> Vec<LookupView> {
+    let mut found: BTreeMap<&str, (Share<'_>, &LookupStatus)> = BTreeMap::new();
+    for share in shares.iter().filter(|share| !share.silent) {
+        for one in &share.told.status.lookups {
+            let place = found.entry(&one.name).or_insert((*share, one));
+            let rank = |status: &LookupStatus| (!status.waits, status.as_of_ms);
+            if rank(one) < rank(place.1) {
+                *place = (*share, one);
+            }
+        }
+    }
+    let view = |(share, status): (Share<'_>, &LookupStatus)| LookupView {
+        status: status.clone(),
+        worker: share.heard.told.worker.id.clone(),
+    };
+    found.into_values().map(view).collect()
 }
 
 /// Each partition once: as the worker tells that isn't silent, or that told last.

@@ -66,8 +66,12 @@ impl Worker {
             Phase::Opening { due: Instant::now() + slot.backoff.next(), failed: Some(failed) };
     }
 
-    /// Closes the open range where it is, and commits it.
+    /// Closes the open range where it is, and commits it. Without a lookup table that may be used nothing is closed:
+    /// what is open is read again later, here or by another worker.
     pub(super) async fn close(&mut self, at: &TopicPartition) {
+        if self.lookups.wait() {
+            return;
+        }
         self.look_at(&at.topic).await;
         let now_ms = self.world.clock.now_ms();
         let Some(slot) = self.slots.get_mut(at) else { return };

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! connect the sink → join the group → turn after turn:
-//!   open what was assigned → close and commit what is due → relieve memory → watch for silence
+//!   look whether lookup tables have to be waited for → open what was assigned → close and commit what is due → relieve memory → watch for silence
 //!   → wait for the next event → take it
 //! until stopped (drain: close and commit what is open) or, if asked, caught up.
 //! ```
 
 mod commit;
 mod events;
+mod lookups;
 mod slot;
 mod standby;
 mod tell;
@@ -25,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::pipeline::Pipeline;
 use crate::sink::{Keeping, Sink, SinkError};
 use crate::status::{Batches, Happening, State, Status, Totals};
+use crate::transform::PlanError;
 use crate::world::{Backoff, World};
+use lookups::Lookups;
 use slot::Slot;
 
 /// How a worker runs a pipeline.
@@ -80,6 +83,7 @@ pub async fn run(
     stop: CancellationToken,
     status: watch::Sender<Status>,
 ) -> Result<Totals, EngineError> {
+    let lookups = Lookups::start(&pipeline, &world);
     let starting = Starting { pipeline: &pipeline, world: &world, stop: &stop, status: &status };
     let Some((sink, consumer)) = starting.start().await? else { return Ok(Totals::default()) };
     let mut worker = Worker {
@@ -93,6 +97,7 @@ pub async fn run(
         status,
         sink,
         consumer,
+        lookups,
         slots: BTreeMap::new(),
         totals: Totals::default(),
         batches: Batches::default(),
@@ -101,6 +106,7 @@ pub async fn run(
         seen: BTreeMap::new(),
         outage: None,
         looked_at: Instant::now(),
+        asked_at: Instant::now(),
         published: None,
     };
     let ended = worker.turns().await;
@@ -118,6 +124,7 @@ pub(crate) struct Worker {
     status: watch::Sender<Status>,
     sink: Box<dyn Sink>,
     consumer: Box<dyn Consumer>,
+    lookups: Lookups,
     slots: BTreeMap<TopicPartition, Slot>,
     totals: Totals,
     batches: Batches,
@@ -131,6 +138,8 @@ pub(crate) struct Worker {
     backoff: Backoff,
     /// When the topics' ends were last looked at.
     looked_at: Instant,
+    /// When the sink was last asked whether it still stands.
+    asked_at: Instant,
     published: Option<Instant>,
 }
 
@@ -185,8 +194,13 @@ impl Starting<'_> {
     }
 }
 
-/// A replay of a compacted topic sees fewer records than were worked off: what adds up would be wrong.
+/// Whether the pipeline can keep its promise. A replay of a compacted topic sees fewer records than were worked off: what adds up would be wrong.
 fn fits(pipeline: &Pipeline) -> Result<(), EngineError> {
+    let refused = |error: PlanError| {
+        let source = SinkError::refused("plan its SQL", error.why, error.remedy);
+        EngineError::Connect { pipeline: pipeline.id(), source }
+    };
+    pipeline.check().map_err(refused)?;
     let keeps_last = matches!(pipeline.target.about().keeping, Keeping::Upsert { .. });
     if keeps_last || !pipeline.is_compacted() {
         return Ok(());

@@ -70,6 +70,11 @@ impl Slot {
         }
     }
 
+    /// Whether it takes records into a range.
+    pub(super) fn is_filling(&self) -> bool {
+        matches!(&self.phase, Phase::Filling(_))
+    }
+
     /// Whether it is filling or closing a range.
     pub(super) fn is_at_work(&self) -> bool {
         matches!(&self.phase, Phase::Filling(_) | Phase::Closing { .. })

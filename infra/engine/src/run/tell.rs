@@ -35,6 +35,7 @@ impl Worker {
             totals: self.totals,
             batches: self.batches,
             memory: self.options.memory,
+            lookups: self.lookups.statuses(),
             happenings: self.happenings.iter().cloned().collect(),
         };
         self.status.send_replace(status);
@@ -46,6 +47,9 @@ impl Worker {
         }
         if let Some(failed) = &self.outage {
             return State::Retrying(failed.clone());
+        }
+        if let Some(awaited) = self.lookups.awaited() {
+            return State::Retrying(awaited);
         }
         let troubled = self.slots.values().map(Slot::state).find(|s| *s != State::Running);
         troubled.unwrap_or(if self.slots.is_empty() { State::Starting } else { State::Running })

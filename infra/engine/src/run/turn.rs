@@ -13,6 +13,9 @@ use crate::status::What;
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often the topics' ends are asked for, apart from what reading tells.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the sink is asked whether it has begun anew, and for how long at most.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 impl Worker {
     pub(super) async fn turns(&mut self) -> Result<(), EngineError> {
@@ -51,6 +54,8 @@ impl Worker {
 
     async fn turn(&mut self) {
         let now = Instant::now();
+        self.look_at_lookups();
+        let waits = self.lookups.wait();
         for at in self.all() {
             let Some(slot) = self.slots.get_mut(&at) else { continue };
             let at_end = self.options.until_caught_up;
@@ -59,6 +64,7 @@ impl Worker {
                     self.open(&at).await;
                 }
                 Phase::Closing { due, .. } if *due <= now => self.commit(&at).await,
+                Phase::Filling(_) if waits => {}
                 Phase::Filling(open)
                     if open.is_due(&self.pipeline.roll, now)
                         || (at_end && open.next() >= slot.end && open.may_close()) =>
@@ -73,12 +79,17 @@ impl Worker {
             self.looked_at = now;
             self.look().await;
         }
+        if now.duration_since(self.asked_at) >= ASK_EVERY {
+            self.ask_sink().await;
+            self.asked_at = Instant::now();
+        }
         self.watch(now);
     }
 
     /// Closes the largest ranges until memory is within its bound, then pauses or resumes reading.
     async fn relieve(&mut self) {
-        while self.held() > self.options.memory {
+        let waits = self.lookups.wait();
+        while self.held() > self.options.memory && !waits {
             let largest = self
                 .slots
                 .iter_mut()
@@ -92,7 +103,7 @@ impl Worker {
         for (at, slot) in &mut self.slots {
             // A range whose plan fixes its end can't be closed early, so it has to be let in.
             let full = over && !slot.is_bound();
-            let wanted = full || matches!(slot.phase, Phase::Closing { .. });
+            let wanted = full || waits || matches!(slot.phase, Phase::Closing { .. });
             if wanted != slot.paused {
                 slot.paused = wanted;
                 slot.progress = Instant::now();
@@ -122,6 +133,23 @@ impl Worker {
             if slot.is_at_work() && slot.topic_id != info.id {
                 slot.reopen();
             }
+        }
+    }
+
+    /// A sink that begins anew lacks what every partition brought, also those that get no records and so have no commit
+    /// by which they would learn of it.
+    async fn ask_sink(&mut self) {
+        if !self.slots.values().any(Slot::is_at_work) {
+            return;
+        }
+        match tokio::time::timeout(ASK_WITHIN, self.sink.still_stands()).await {
+            Ok(Ok(false)) => {
+                self.slots.values_mut().filter(|slot| slot.is_at_work()).for_each(Slot::reopen);
+            }
+            Ok(Ok(true)) => {}
+            // If that matters the next commit tells.
+            Ok(Err(error)) => tracing::debug!(pipeline = self.id, "{}", chain(&error)),
+            Err(_) => tracing::debug!(pipeline = self.id, "the sink didn't answer in time"),
         }
     }
 
@@ -170,6 +198,9 @@ impl Worker {
             return Err(EngineError::Stopped { pipeline: self.id.clone(), why });
         }
         if self.slots.is_empty() || !others_done {
+            if let Some(why) = self.lookups.hopeless() {
+                return Err(EngineError::Stopped { pipeline: self.id.clone(), why });
+            }
             return Ok(false);
         }
         // Caught up as far as reading told; what came since is for another turn.
@@ -210,7 +241,9 @@ impl Worker {
 
     fn wait(&self) -> Duration {
         let now = Instant::now();
-        let due = self.slots.values().filter_map(|slot| slot.due(self.pipeline.roll.every)).min();
+        let waits = self.lookups.wait();
+        let slots = self.slots.values().filter(|slot| !(waits && slot.is_filling()));
+        let due = slots.filter_map(|slot| slot.due(self.pipeline.roll.every)).min();
         due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now).min(LONGEST_WAIT))
     }
 

@@ -1,26 +1,36 @@
 //! Row-wise SQL: planned once by DataFusion, then evaluated expression by expression over each batch, so
 //! that it is known of every row which record it came from. What isn't row-wise is refused at planning:
 //! a replay cuts batches differently and must make the same rows.
+//!
+//! # Layout
+//! - [`RowSql`]: from the text to steps. `step`: what they do.
+//! - `provenance`: which columns a lookup feeds. `certain`: what may be made of them. `join`: a LEFT JOIN as a step.
 
+mod certain;
+mod join;
+mod provenance;
 mod step;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, TableReference};
-use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Unnest, Volatility};
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use self::provenance::Fed;
 use self::step::Step;
 use crate::decode::Decoded;
+use crate::lookup::{Lookup, Snapshot};
 use crate::transform::{PlanError, Transform};
 
 /// A planned row-wise SELECT.
@@ -29,6 +39,10 @@ pub struct RowSql {
     schema: SchemaRef,
     /// In the data's order.
     steps: Vec<Step>,
+    /// Those that it joins.
+    lookups: Vec<Arc<Lookup>>,
+    /// Columns of `schema` that these feed.
+    looked_up: Vec<String>,
 }
 
 impl fmt::Debug for RowSql {
@@ -43,27 +57,44 @@ const REMEDY: &str = "give one SELECT of columns and expressions FROM the topic,
 impl RowSql {
     /// Plans `text` over rows of `schema` in a table called `table`. No I/O.
     pub fn plan(table: &str, schema: &SchemaRef, text: &str) -> Result<Self, PlanError> {
+        Self::plan_with(table, schema, &[], text)
+    }
+
+    /// As [`RowSql::plan`]; the text may `LEFT JOIN` these tables on their keys. Each that it joins adds a column
+    /// with the version of its snapshot to the rows, the last ones of `schema`.
+    pub fn plan_with(
+        table: &str,
+        schema: &SchemaRef,
+        lookups: &[Arc<Lookup>],
+        text: &str,
+    ) -> Result<Self, PlanError> {
         let refused = |why: String, remedy: &str| PlanError {
             sql: text.split_whitespace().collect::<Vec<_>>().join(" "),
             why,
             remedy: remedy.to_owned(),
         };
         let mistake = |error: DataFusionError| {
-            let columns: Vec<_> =
-                schema.fields().iter().map(|field| field.name().as_str()).collect();
             refused(
                 error.strip_backtrace(),
-                &format!("correct it; table {table:?} has the columns {}", columns.join(", ")),
+                &format!("correct it; {}", listed(table, schema, lookups)),
             )
         };
-        let state = session(table, schema).map_err(mistake)?;
+        let state = session(table, schema, lookups)
+            .map_err(|why| refused(why, "correct the pipeline's lookups"))?;
         let plan = futures::executor::block_on(state.create_logical_plan(text)).map_err(mistake)?;
-        refuse_unless_row_wise(&plan).map_err(|why| refused(why, REMEDY))?;
+        refuse_unless_row_wise(&plan, lookups).map_err(|why| refused(why, REMEDY))?;
+        // As it will be computed, with the casts that the planner puts in.
+        let settled = state.analyzer().execute_and_check(plan, &state.config_options(), |_, _| ());
+        let plan = settled.map_err(mistake)?;
+        let fed = Fed::by(&plan, table, lookups).map_err(|why| refused(why, provenance::REMEDY))?;
         let plan = state.optimize(&plan).map_err(mistake)?;
         let mut steps = Vec::new();
-        collect_steps(&state, &plan, &mut steps).map_err(|why| refused(why, REMEDY))?;
-        let schema = settled_schema(&steps, schema);
-        Ok(Self { text: text.to_owned(), schema, steps })
+        let planner = Planner { state: &state, lookups: &fed.lookups };
+        planner.collect(&plan, &mut steps).map_err(|why| refused(why, REMEDY))?;
+        let schema = with_versions(&settled_schema(&steps, schema), &fed.lookups);
+        let Fed { lookups, mut columns } = fed;
+        columns.extend(lookups.iter().map(|lookup| lookup.version_column()));
+        Ok(Self { text: text.to_owned(), schema, steps, lookups, looked_up: columns })
     }
 }
 
@@ -73,33 +104,72 @@ impl Transform for RowSql {
     }
 
     fn id(&self) -> String {
-        format!("sql {}", self.text)
+        let declared = self.lookups.iter().map(|lookup| format!("\n{}", lookup.id()));
+        format!("sql {}{}", self.text, declared.collect::<String>())
     }
 
     fn apply(&self, rows: &RecordBatch) -> Result<Decoded, String> {
+        // One snapshot for all of the rows, so that their version tells the truth.
+        let seen: Vec<_> = self.lookups.iter().map(|lookup| lookup.snapshot()).collect();
         let mut made = Decoded::one_to_one(rows.clone());
         for step in &self.steps {
-            made = step.apply(made).map_err(|error| error.strip_backtrace())?;
+            made = step.apply(made, &seen).map_err(|error| error.strip_backtrace())?;
         }
-        let batch = settle(&self.schema, &made.batch).map_err(|error| error.to_string())?;
+        let batch = settle(&self.schema, &made.batch, &seen).map_err(|error| error.to_string())?;
         Ok(Decoded { batch, origin: made.origin })
+    }
+
+    fn lookups(&self) -> &[Arc<Lookup>] {
+        &self.lookups
+    }
+
+    fn looked_up(&self) -> &[String] {
+        &self.looked_up
     }
 }
 
-fn session(table: &str, schema: &SchemaRef) -> PlanResult<SessionState> {
+fn listed(table: &str, schema: &SchemaRef, lookups: &[Arc<Lookup>]) -> String {
+    let lookups = lookups.iter().map(|lookup| (lookup.name(), lookup.columns()));
+    let tables = std::iter::once((table, schema)).chain(lookups).map(|(table, schema)| {
+        let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        format!("table {table:?} has the columns {}", columns.join(", "))
+    });
+    tables.collect::<Vec<_>>().join("; ")
+}
+
+fn session(
+    table: &str,
+    schema: &SchemaRef,
+    lookups: &[Arc<Lookup>],
+) -> Result<SessionState, String> {
     // One row at a time has no use for parallel plans, and the planner's time zone must not depend on the machine.
     let config = SessionConfig::new().with_target_partitions(1);
     let context = SessionContext::new_with_config(config);
-    let rows = MemTable::try_new(schema.clone(), vec![vec![]])?;
-    // Quoted, because topics may have capitals and dashes in their names.
-    context.register_table(TableReference::bare(table), Arc::new(rows))?;
+    let register = |name: &str, schema: &SchemaRef| {
+        let rows = MemTable::try_new(schema.clone(), vec![vec![]])?;
+        // Quoted, because topics may have capitals and dashes in their names.
+        context.register_table(TableReference::bare(name), Arc::new(rows))
+    };
+    let mistake = |error: DataFusionError| error.strip_backtrace();
+    register(table, schema).map_err(mistake)?;
+    for (number, lookup) in lookups.iter().enumerate() {
+        lookup.check()?;
+        let name = lookup.name();
+        if name == table || lookups[..number].iter().any(|before| before.name() == name) {
+            return Err(format!("two tables are called {name:?}"));
+        }
+        register(name, lookup.columns()).map_err(mistake)?;
+    }
     Ok(context.state())
 }
 
-fn refuse_unless_row_wise(plan: &LogicalPlan) -> Result<(), String> {
+fn refuse_unless_row_wise(plan: &LogicalPlan, lookups: &[Arc<Lookup>]) -> Result<(), String> {
     let mut why = None;
     let walked = plan.apply_with_subqueries(|node| {
-        why = refused_node(node).or_else(|| refused_expression(node));
+        // Which joins may be is for their columns' provenance to tell.
+        let may_join = !lookups.is_empty() && matches!(node, LogicalPlan::Join(_));
+        let refused = if may_join { None } else { refused_node(node) };
+        why = refused.or_else(|| refused_expression(node));
         Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     match (walked, why) {
@@ -151,49 +221,60 @@ fn refused_expression(node: &LogicalPlan) -> Option<String> {
     why
 }
 
-fn collect_steps(
-    state: &SessionState,
-    plan: &LogicalPlan,
-    steps: &mut Vec<Step>,
-) -> Result<(), String> {
-    let physical = |expression: &Expr, input: &DFSchema| {
-        state
-            .create_physical_expr(expression.clone(), input)
-            .map_err(|error| error.strip_backtrace())
-    };
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            steps.extend(scan.projection.clone().map(Step::Columns));
-            for filter in &scan.filters {
-                steps.push(Step::Filter(physical(filter, &scan.projected_schema)?));
+/// Makes steps of an optimised plan.
+struct Planner<'a> {
+    state: &'a SessionState,
+    lookups: &'a [Arc<Lookup>],
+}
+
+impl Planner<'_> {
+    fn collect(&self, plan: &LogicalPlan, steps: &mut Vec<Step>) -> Result<(), String> {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                steps.extend(scan.projection.clone().map(Step::Columns));
+                for filter in &scan.filters {
+                    steps.push(Step::Filter(self.physical(filter, &scan.projected_schema)?));
+                }
             }
+            LogicalPlan::SubqueryAlias(alias) => self.collect(&alias.input, steps)?,
+            LogicalPlan::Filter(filter) => {
+                self.collect(&filter.input, steps)?;
+                let predicate = self.physical(&filter.predicate, filter.input.schema())?;
+                steps.push(Step::Filter(predicate));
+            }
+            LogicalPlan::Projection(projection) => {
+                self.collect(&projection.input, steps)?;
+                let input = projection.input.schema();
+                let columns = projection.expr.iter();
+                let columns = columns.map(|expression| self.physical(expression, input));
+                let columns = columns.collect::<Result<_, _>>()?;
+                let schema = Arc::new(projection.schema.as_arrow().clone());
+                steps.push(Step::Project { schema, columns });
+            }
+            LogicalPlan::Unnest(unnest) => {
+                self.collect(&unnest.input, steps)?;
+                steps.push(unnest_step(unnest)?);
+            }
+            LogicalPlan::Join(join) => {
+                self.collect(&join.left, steps)?;
+                steps.push(self.join_step(join)?);
+            }
+            LogicalPlan::EmptyRelation(_) => {
+                return Err("its WHERE is never true, so it would drop every record".to_owned());
+            }
+            other => return Err(format!("the planner made {} of it", other.display())),
         }
-        LogicalPlan::SubqueryAlias(alias) => collect_steps(state, &alias.input, steps)?,
-        LogicalPlan::Filter(filter) => {
-            collect_steps(state, &filter.input, steps)?;
-            steps.push(Step::Filter(physical(&filter.predicate, filter.input.schema())?));
-        }
-        LogicalPlan::Projection(projection) => {
-            collect_steps(state, &projection.input, steps)?;
-            let input = projection.input.schema();
-            let columns = projection
-                .expr
-                .iter()
-                .map(|expression| physical(expression, input))
-                .collect::<Result<_, _>>()?;
-            let schema = Arc::new(projection.schema.as_arrow().clone());
-            steps.push(Step::Project { schema, columns });
-        }
-        LogicalPlan::Unnest(unnest) => {
-            collect_steps(state, &unnest.input, steps)?;
-            steps.push(unnest_step(unnest)?);
-        }
-        LogicalPlan::EmptyRelation(_) => {
-            return Err("its WHERE is never true, so it would drop every record".to_owned());
-        }
-        other => return Err(format!("the planner made {} of it", other.display())),
+        Ok(())
     }
-    Ok(())
+
+    fn physical(
+        &self,
+        expression: &Expr,
+        input: &DFSchema,
+    ) -> Result<Arc<dyn PhysicalExpr>, String> {
+        let made = self.state.create_physical_expr(expression.clone(), input);
+        made.map_err(|error| error.strip_backtrace())
+    }
 }
 
 fn unnest_step(unnest: &Unnest) -> Result<Step, String> {
@@ -227,7 +308,9 @@ fn settled_schema(steps: &[Step], input: &SchemaRef) -> SchemaRef {
             let fields: Vec<_> = places.iter().map(|place| schema.field(*place).clone()).collect();
             Arc::new(Schema::new(fields))
         }
-        Step::Project { schema, .. } | Step::Unnest { schema, .. } => plain(schema),
+        Step::Project { schema, .. }
+        | Step::Unnest { schema, .. }
+        | Step::LookUp { schema, .. } => plain(schema),
     })
 }
 
@@ -240,13 +323,32 @@ fn plain_type(kind: &DataType) -> DataType {
     }
 }
 
-/// The rows in the declared schema's layout.
-fn settle(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+fn with_versions(schema: &SchemaRef, lookups: &[Arc<Lookup>]) -> SchemaRef {
+    let versions = lookups
+        .iter()
+        .map(|lookup| Field::new(lookup.version_column(), Lookup::version_type(), true).into());
+    let fields = schema.fields().iter().cloned().chain(versions);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The rows in the declared schema's layout, with the versions of what was looked up.
+fn settle(
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    seen: &[Option<Arc<Snapshot>>],
+) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let versions = seen.iter().map(|seen| {
+        let version = seen.as_ref().map(|snapshot| snapshot.as_of_us());
+        Arc::new(TimestampMicrosecondArray::from(vec![version; rows]).with_timezone("UTC")) as _
+    });
+    let columns = batch.columns().iter().cloned().chain(versions).zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(&column, field.data_type()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_, _>>()?, &options)
 }
 
+#[cfg(test)]
+mod joined;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+};
 use arrow::compute::{filter, filter_record_batch, prep_null_mask_filter, take, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result as PlanResult;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::decode::Decoded;
+use crate::lookup::Snapshot;
 
 /// One step of a planned SELECT.
 pub(super) enum Step {
@@ -24,10 +27,24 @@ pub(super) enum Step {
         columns: Vec<usize>,
         keep_empty: bool,
     },
+    /// Adds columns of the rows that `key` finds in a lookup table; a row for which it finds none gets nulls.
+    LookUp {
+        schema: SchemaRef,
+        key: Arc<dyn PhysicalExpr>,
+        /// Which of the statement's tables.
+        lookup: usize,
+        /// Places of its columns.
+        columns: Vec<usize>,
+    },
 }
 
 impl Step {
-    pub(super) fn apply(&self, rows: Decoded) -> PlanResult<Decoded> {
+    /// `seen`: what the statement's tables hold; `None`: never read.
+    pub(super) fn apply(
+        &self,
+        rows: Decoded,
+        seen: &[Option<Arc<Snapshot>>],
+    ) -> PlanResult<Decoded> {
         let Decoded { batch, origin } = rows;
         match self {
             Self::Columns(places) => Ok(Decoded { batch: batch.project(places)?, origin }),
@@ -41,6 +58,12 @@ impl Step {
             }
             Self::Unnest { schema, list, columns, keep_empty } => {
                 unnest_rows(&batch, &origin, schema, *list, columns, *keep_empty)
+            }
+            Self::LookUp { schema, key, lookup, columns } => {
+                let key = key.evaluate(&batch)?.into_array(batch.num_rows())?;
+                let found = seen.get(*lookup).and_then(Option::as_deref);
+                let batch = look_up(&batch, &key, schema, found, columns)?;
+                Ok(Decoded { batch, origin })
             }
         }
     }
@@ -69,6 +92,27 @@ fn keep(
     let origin = filter(&UInt32Array::from(origin), &mask)?;
     let origin = origin.as_primitive::<arrow::datatypes::UInt32Type>().values().to_vec();
     Ok(Decoded { batch: filter_record_batch(batch, &mask)?, origin })
+}
+
+fn look_up(
+    batch: &RecordBatch,
+    key: &ArrayRef,
+    schema: &SchemaRef,
+    snapshot: Option<&Snapshot>,
+    columns: &[usize],
+) -> PlanResult<RecordBatch> {
+    let mut all = batch.columns().to_vec();
+    let added = schema.fields().iter().skip(all.len());
+    match snapshot {
+        Some(snapshot) => {
+            let rows = snapshot.find(key)?;
+            for place in columns {
+                all.push(snapshot.column(*place, &rows)?);
+            }
+        }
+        None => all.extend(added.map(|field| new_null_array(field.data_type(), batch.num_rows()))),
+    }
+    build(schema, all, batch.num_rows())
 }
 
 fn unnest_rows(

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
@@ -13,9 +13,14 @@ use crate::batch::Worked;
 use crate::pipeline::Pipeline;
 use crate::sink::{Keeping, SinkError};
 
-/// What the records say the sink should hold, by hashes of rows or keys.
+/// What the records say the sink should hold, by hashes of rows or keys. Columns that were looked up are not compared,
+/// as the table may hold something else by now; but every row has to tell in which snapshot they were.
 pub(super) struct Expected {
     schema: SchemaRef,
+    /// The columns that are compared.
+    whole: Vec<String>,
+    /// The columns with the versions of lookup tables.
+    versions: Vec<String>,
     hash: BuildHasherDefault<DefaultHasher>,
     held: Held,
 }
@@ -36,20 +41,25 @@ impl Expected {
             Keeping::Upsert { key } => Held::Upsert { key, rows: HashMap::new() },
             Keeping::Count { key, count } => Held::Count { key, count, sums: HashMap::new() },
         };
-        Self { schema: pipeline.schema(), hash: BuildHasherDefault::default(), held }
+        let schema = pipeline.schema();
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        let looked_up = pipeline.transform.looked_up();
+        let whole = names.filter(|name| !looked_up.contains(name)).collect();
+        let versions = pipeline.lookups().iter().map(|lookup| lookup.version_column()).collect();
+        Self { schema, whole, versions, hash: BuildHasherDefault::default(), held }
     }
 
     pub(super) fn add(&mut self, worked: Worked) -> Result<(), ArrowError> {
         for rows in &worked.rows {
             match &mut self.held {
                 Held::Append(held) => {
-                    for row in hashes(&self.hash, &rows.batch, None)? {
+                    for row in hashes(&self.hash, &rows.batch, &self.whole)? {
                         *held.entry(row).or_default() += 1;
                     }
                 }
                 Held::Upsert { key, rows: held } => {
-                    let keys = hashes(&self.hash, &rows.batch, Some(key))?;
-                    let whole = hashes(&self.hash, &rows.batch, None)?;
+                    let keys = hashes(&self.hash, &rows.batch, key)?;
+                    let whole = hashes(&self.hash, &rows.batch, &self.whole)?;
                     for ((key, row), version) in
                         keys.into_iter().zip(whole).zip(rows.versions.values())
                     {
@@ -58,8 +68,7 @@ impl Expected {
                 }
                 Held::Count { key, count, sums } => {
                     let deltas = counts(&rows.batch, count);
-                    for (row, key) in hashes(&self.hash, &rows.batch, Some(key))?.iter().enumerate()
-                    {
+                    for (row, key) in hashes(&self.hash, &rows.batch, key)?.iter().enumerate() {
                         *sums.entry(*key).or_default() += deltas.value(row);
                     }
                 }
@@ -89,15 +98,22 @@ impl Expected {
         pipeline: &Pipeline,
         report: &mut Report,
     ) -> Result<(), SinkError> {
-        let mut duplicated = 0;
+        let (mut duplicated, mut unversioned) = (0, 0);
         let schema = self.schema.clone();
         let mut visit = |batch: RecordBatch| {
             let batch = as_declared(&schema, &batch)?;
+            let versions = self.versions.iter().filter_map(|name| batch.column_by_name(name));
+            unversioned += versions.map(|column| column.null_count()).sum::<usize>();
             duplicated += self.strike_out(&batch).map_err(|error| refused(error.to_string()))?;
             Ok(())
         };
         pipeline.target.scan(&pipeline.id(), &mut visit).await?;
         let lost = self.left();
+        if unversioned > 0 {
+            report.problem(format!(
+                "{unversioned} rows don't tell in which snapshot of a lookup table they were looked up"
+            ));
+        }
         if lost + duplicated > 0 {
             let about = pipeline.target.about();
             report.problem(format!(
@@ -112,13 +128,13 @@ impl Expected {
 
     /// Removes found rows from what is expected; tells how many were too many.
     fn strike_out(&mut self, batch: &RecordBatch) -> Result<u64, ArrowError> {
-        let whole = hashes(&self.hash, batch, None)?;
+        let whole = hashes(&self.hash, batch, &self.whole)?;
         Ok(match &mut self.held {
             Held::Append(held) => {
                 whole.into_iter().filter(|row| !take_one(held, *row)).count() as u64
             }
             Held::Upsert { key, rows } => {
-                let keys = hashes(&self.hash, batch, Some(key))?;
+                let keys = hashes(&self.hash, batch, key)?;
                 let mut over = 0;
                 for (key, row) in keys.into_iter().zip(whole) {
                     match rows.get(&key) {
@@ -135,7 +151,7 @@ impl Expected {
             Held::Count { key, count, sums } => {
                 let found = counts(batch, count);
                 let mut over = 0;
-                for (row, key) in hashes(&self.hash, batch, Some(key))?.iter().enumerate() {
+                for (row, key) in hashes(&self.hash, batch, key)?.iter().enumerate() {
                     let left = sums.remove(key).unwrap_or_default() - found.value(row);
                     over += (-left).max(0) as u64;
                     if left > 0 {
@@ -202,18 +218,14 @@ fn refused(why: String) -> SinkError {
     SinkError::refused("compare rows", why, "look at the table's columns with `millstream query`")
 }
 
-/// One hash a row, over the named columns or all of them.
+/// One hash a row, over the named columns.
 fn hashes(
     hash: &BuildHasherDefault<DefaultHasher>,
     batch: &RecordBatch,
-    columns: Option<&Vec<String>>,
+    columns: &[String],
 ) -> Result<Vec<u64>, ArrowError> {
-    let columns: Vec<ArrayRef> = match columns {
-        None => batch.columns().to_vec(),
-        Some(names) => {
-            names.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect()
-        }
-    };
+    let columns = columns.iter().filter_map(|name| batch.column_by_name(name).cloned());
+    let columns: Vec<ArrayRef> = columns.collect();
     hash_columns(hash, &columns)
 }
 

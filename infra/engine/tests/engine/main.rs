@@ -5,5 +5,6 @@
 
 mod cases;
 mod faults;
+mod lookups;
 mod members;
 mod stage;
