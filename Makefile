@@ -6,7 +6,7 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-site fmt lint setup clean-data
+.PHONY: help demo test bench bench-site images stack fmt lint setup clean-data
 
 help: ## List the targets
 	@echo "make TARGET [ARGS=\"...\"]"
@@ -29,6 +29,12 @@ bench: ## Measure the engine against a hand-written loop (ARGS="--events 5000000
 
 bench-site: ## Measure the recalls site with 40,000 records: time to searchable, requests, memory (ARGS="30": seconds each)
 	@scripts/bench-site $(ARGS)
+
+images: ## Make the images of the servers (ARGS="kafka mysql", "apps"): pulled where a registry answers, else built
+	@scripts/images $(ARGS)
+
+stack: ## Run the apps on Kafka, Cassandra, MySQL, OpenSearch and S3 in containers (ARGS="stop", "status", "remove")
+	@scripts/stack $(ARGS)
 
 fmt: ## Format the code
 	@cargo fmt --all

@@ -15,6 +15,8 @@ use nix::sys::signal::Signal;
 /// What isn't run here: it builds, or would run this test again. `make` targets are looked up.
 const NOT_RUN: [&str; 3] =
     ["cargo build --bins", "export PATH=\"$PWD/target/debug:$PATH\"", "cargo test -p "];
+/// What `scripts/stack` hands on to compose.
+const STACK: [&str; 2] = ["exec", "logs"];
 const ENDLESS: &str = "# until Ctrl-C";
 /// A good first page, and then the rest.
 const FIRST: &str = "README.md";
@@ -107,6 +109,13 @@ fn every_command_of_the_documents_works() {
             assert!(
                 makefile.lines().any(|line| line.starts_with(&format!("{target}:"))),
                 "{place}: no target {target}"
+            );
+        } else if let Some(verb) = command.strip_prefix("scripts/stack ") {
+            // Run by the test of compose.yaml, which has the containers.
+            let verb = verb.split_whitespace().next().unwrap();
+            assert!(
+                STACK.contains(&verb) || tree::text("scripts/stack").contains(&format!("    {verb})")),
+                "{place}: scripts/stack has no verb {verb}"
             );
         } else if is_ours(&command) {
             run(&data, &place, &command);
