@@ -24,6 +24,13 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
+/// With a third column, note.
+pub fn noted() -> SchemaRef {
+    let mut fields = schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("note", DataType::Utf8, true)));
+    Arc::new(Schema::new(fields))
+}
+
 pub fn assignment(partition: u32) -> Assignment {
     conformance::assignment(PIPELINE, partition)
 }

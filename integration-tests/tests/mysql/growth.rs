@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
 use millstream_engine::{Outcome, Rows, SinkError, Target};
 
-use crate::events::{PIPELINE, assignment, connect, held, last, put, range_of, schema};
+use crate::events::{PIPELINE, assignment, connect, held, last, noted, put, range_of, schema};
 use crate::place::Place;
 
 on_both!(
@@ -21,12 +20,7 @@ async fn an_older_worker_writes_null_to_a_newer_column(place: Place<'_>) {
     let table = place.upsert("users");
     let mut older = connect(&table).await;
     put(&mut older, 0, &[("a", 1, 1)]).await;
-    let fields = schema().fields().iter().cloned().chain([Arc::new(Field::new(
-        "note",
-        DataType::Utf8,
-        true,
-    ))]);
-    let wider = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let wider = noted();
     let mut newer = table.connect(PIPELINE, &wider).await.unwrap();
     let after = last(&mut newer, 0).await;
     let mut range = range_of(&after, 2, &[("a", 2, 2), ("b", 2, 3)]);
@@ -60,12 +54,7 @@ async fn what_was_left_half_made_is_finished(place: Place<'_>) {
     put(&mut sink, 0, &[("a", 1, 1)]).await;
     // The column is there, and the record doesn't know it.
     place.sql("ALTER TABLE users ADD COLUMN note LONGTEXT").await;
-    let fields = schema().fields().iter().cloned().chain([Arc::new(Field::new(
-        "note",
-        DataType::Utf8,
-        true,
-    ))]);
-    let wider = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let wider = noted();
     place.upsert("users").connect(PIPELINE, &wider).await.unwrap();
     put(&mut sink, 0, &[("b", 1, 2)]).await;
     assert_eq!(held(&place.upsert("users")).await.len(), 2);

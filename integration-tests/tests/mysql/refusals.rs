@@ -4,7 +4,7 @@ use integration_tests::stack::{APP_PASSWORD, APP_USER};
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::mysql::{Mysql, MysqlTable};
 
-use crate::events::{PIPELINE, assignment, connect, last, put, range_of, schema};
+use crate::events::{PIPELINE, assignment, connect, held, last, noted, put, range_of, schema};
 use crate::place::{Place, server};
 
 on_both!(
@@ -86,10 +86,6 @@ async fn the_rights_that_are_asked_for_are_enough(place: Place<'_>) {
     let table = table(&place, server);
     let mut sink = connect(&table).await;
     put(&mut sink, 0, &[("a", 1, 1)]).await;
-    let fields = schema().fields().iter().cloned().chain([std::sync::Arc::new(
-        arrow::datatypes::Field::new("note", arrow::datatypes::DataType::Utf8, true),
-    )]);
-    let wider = std::sync::Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-    table.connect(PIPELINE, &wider).await.unwrap();
-    assert_eq!(crate::events::held(&table).await.len(), 1);
+    table.connect(PIPELINE, &noted()).await.unwrap();
+    assert_eq!(held(&table).await.len(), 1);
 }

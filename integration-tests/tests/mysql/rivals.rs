@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use millstream_engine::{Outcome, Sink, Target};
+use millstream_engine::{Outcome, Target};
 use millstream_sinks::mysql::MysqlTable;
 
 use crate::crashes::verify;
@@ -85,7 +85,7 @@ async fn deadlocks_are_survived(place: Place<'_>) {
         noise.join(", ")
     );
     let began = Instant::now();
-    let mut commits = 1;
+    let mut commits = 1_i64;
     let mut deadlocks = 0;
     while deadlocks < 3 {
         assert!(
@@ -94,14 +94,15 @@ async fn deadlocks_are_survived(place: Place<'_>) {
         );
         let before = deadlocks_seen(&place).await;
         let outside = place.try_sql(&stranger);
-        let inside = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            for _ in 0..4 {
-                put(&mut sink, 0, &rows).await;
-                commits += 1;
+        tokio::pin!(outside);
+        loop {
+            tokio::select! {
+                _ = &mut outside => break,
+                () = put(&mut sink, 0, &rows) => {}
             }
-        };
-        let (_, ()) = tokio::join!(outside, inside);
+        }
+        // The one that was under way when the stranger ended.
+        commits = last(&mut sink, 0).await.seq as i64;
         deadlocks += deadlocks_seen(&place).await - before;
     }
     let held = held(&table).await;

@@ -8,7 +8,7 @@ use millstream_engine::{Outcome, Range, SinkError};
 use super::faults::Fault;
 use super::positions;
 use super::server::Mysql;
-use super::session::Session;
+use super::session::{Session, value};
 use super::writing::write;
 use crate::sql::merge::{Action, Merged};
 use crate::sql::owner::{Owned, check_owner};
@@ -96,7 +96,7 @@ async fn look_again(session: &mut Session, owned: &mut Owned, deletes: bool) -> 
         table.as_str().into(),
     ];
     let same = session.row(&query, values).await?;
-    if same.and_then(|row| row.get::<bool, _>(0)) == Some(true) {
+    if same.and_then(|row| value(&row, 0)) == Some(true) {
         return Ok(());
     }
     let Some(now) = positions::record(session, &table).await? else {

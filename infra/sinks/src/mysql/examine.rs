@@ -8,7 +8,7 @@ use millstream_engine::SinkError;
 use super::faults::{Fault, grant};
 use super::positions::NO_DATABASE;
 use super::server::Mysql;
-use super::session::Session;
+use super::session::{Session, value};
 
 /// Of the two clocks, in milliseconds.
 const SKEW_MS: i64 = 2_000;
@@ -83,7 +83,7 @@ fn version(what: &str, session: &Session, server: &Mysql) -> Finding {
 async fn clock(what: &str, session: &mut Session) -> Result<Finding, Fault> {
     let before = now_ms();
     let query = "SELECT CAST(UNIX_TIMESTAMP(UTC_TIMESTAMP(3)) * 1000 AS SIGNED)";
-    let there = session.row(query, vec![]).await?.and_then(|row| row.get::<i64, _>(0));
+    let there = session.row(query, vec![]).await?.and_then(|row| value::<i64>(&row, 0));
     let here = before.midpoint(now_ms());
     let skew = there.unwrap_or(here) - here;
     Ok(if skew.abs() <= SKEW_MS {
@@ -100,7 +100,7 @@ async fn clock(what: &str, session: &mut Session) -> Result<Finding, Fault> {
 
 async fn rights(what: &str, session: &mut Session, server: &Mysql) -> Result<Finding, Fault> {
     let rows = session.rows("SHOW GRANTS FOR CURRENT_USER()", vec![]).await?;
-    let grants: Vec<String> = rows.into_iter().filter_map(|row| row.get(0)).collect();
+    let grants: Vec<String> = rows.into_iter().filter_map(|row| value(&row, 0)).collect();
     let place = server.place(server.own_database());
     let missing = missing(&grants);
     Ok(if missing.is_empty() {
@@ -195,7 +195,7 @@ async fn is_on(session: &mut Session, name: &str) -> Result<bool, Fault> {
 async fn variable(session: &mut Session, name: &str) -> Result<Option<String>, Fault> {
     match session.row(&format!("SELECT CAST(@@GLOBAL.{name} AS CHAR)"), vec![]).await {
         Err(fault) if fault.code() == Some(NO_VARIABLE) => Ok(None),
-        row => Ok(row?.and_then(|row| row.get::<Option<String>, _>(0)).flatten()),
+        row => Ok(row?.and_then(|row| value(&row, 0))),
     }
 }
 

@@ -6,7 +6,7 @@ use millstream_topic::TopicPartition;
 use mysql_async::{Row, Value};
 
 use super::faults::Fault;
-use super::session::Session;
+use super::session::{Session, value};
 use crate::sql::layout::{Kept, Layout};
 use crate::sql::owner::{Owned, entry, unreadable};
 
@@ -161,7 +161,7 @@ pub(super) async fn writer(
     values.push(seq.into());
     let row = session.row(query, values).await?;
     session.say("COMMIT").await?;
-    Ok(row.and_then(|row| row.get(0)))
+    Ok(row.and_then(|row| value(&row, 0)))
 }
 
 pub(super) async fn ledger(

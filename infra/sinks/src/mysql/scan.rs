@@ -12,7 +12,7 @@ use super::columns::Columns;
 use super::faults::Fault;
 use super::positions::{self, NO_DATABASE};
 use super::server::Mysql;
-use super::session::Session;
+use super::session::{Session, value};
 use super::statements;
 use crate::sql::gathering::{BATCH_ROWS, Gathering, edited};
 use crate::sql::layout::{Kept, Layout};
@@ -88,7 +88,7 @@ pub(super) async fn read_versions(
 pub(super) async fn count(session: &mut Session, table: &str) -> Result<Option<usize>, Fault> {
     let Some(layout) = upserted(session, table).await? else { return Ok(None) };
     let row = session.row(&statements::count_all(&layout), vec![]).await?;
-    let count: Option<i64> = row.and_then(|row| row.get(0));
+    let count: Option<i64> = row.and_then(|row| value(&row, 0));
     Ok(count.and_then(|count| usize::try_from(count).ok()))
 }
 

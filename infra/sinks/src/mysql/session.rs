@@ -1,9 +1,10 @@
 //! A connection, set up as every one of ours is, with a deadline on each answer.
 
+use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Error, IoError, Opts, Params, Row, Value};
 
 use super::dialect::Dialect;
@@ -31,7 +32,6 @@ const SETUP: [&str; 3] = [
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
 
-#[derive(Debug)]
 pub(super) struct Session {
     conn: Conn,
     pub dialect: Dialect,
@@ -60,9 +60,9 @@ impl Session {
         let dialect = Dialect::of("");
         let mut session = Self { conn, dialect, packet: 0, used: Instant::now(), lost: false };
         let facts = session.row("SELECT VERSION(), @@max_allowed_packet", vec![]).await?;
-        if let Some((version, packet)) = facts.map(mysql_async::from_row::<(String, u64)>) {
-            session.dialect = Dialect::of(&version);
-            session.packet = usize::try_from(packet).unwrap_or(usize::MAX);
+        if let Some(facts) = facts {
+            session.dialect = Dialect::of(&value::<String>(&facts, 0).unwrap_or_default());
+            session.packet = value(&facts, 1).unwrap_or(usize::MAX);
         }
         Ok(session)
     }
@@ -140,6 +140,18 @@ impl Session {
         self.lost |= done.as_ref().is_err_and(Fault::loses_connection);
         done
     }
+}
+
+/// Without the connection: it shows its options, and with them the password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {} to {}", self.conn.id(), self.dialect.name())
+    }
+}
+
+/// The value of a column; `None`: it is null, or none of that type.
+pub(super) fn value<T: FromValue>(row: &Row, index: usize) -> Option<T> {
+    row.get_opt(index)?.ok()
 }
 
 async fn within<T>(

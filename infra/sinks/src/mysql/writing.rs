@@ -9,7 +9,7 @@ use super::cells::{Cells, hash};
 use super::chunks::{MANY, pieces};
 use super::columns::{Columns, counted};
 use super::faults::Fault;
-use super::session::Session;
+use super::session::{Session, value};
 use super::statements;
 use crate::sql::layout::{Kept, Layout};
 use crate::sql::merge::{Action, Change, Merged};
@@ -88,8 +88,8 @@ impl Writing<'_> {
             let query = statements::find_gone(self.layout, piece.len());
             let hashes = hashes[piece].iter().flatten().cloned().collect();
             for row in self.session.rows(&query, hashes).await? {
-                let (hash, version): (Vec<u8>, i64) = mysql_async::from_row(row);
-                gone.insert(hash, version);
+                let found = value::<Vec<u8>>(&row, 0).zip(value::<i64>(&row, 1));
+                gone.extend(found);
             }
         }
         puts.retain(|&(row, version)| {
