@@ -76,10 +76,11 @@ impl Connection {
         let bucket = &self.options.bucket;
         let looking =
             Doing { verb: "find", path: "", action: "s3:ListBucket", options: &self.options };
-        match client.head_bucket().bucket(bucket).send().await {
+        // A HEAD's answer doesn't say what is wrong.
+        match client.list_objects_v2().bucket(bucket).max_keys(1).send().await {
             Ok(_) => return Ok(()),
             Err(error) => match self.fault(error, &looking).await {
-                Fault::Absent | Fault::NoBucket(_) => {}
+                Fault::NoBucket(_) => {}
                 fault => return Err(fault.into_error(&looking)),
             },
         }

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::BucketVersioningStatus;
 use millstream_config::Finding;
 use millstream_engine::SinkError;
 
-use super::faults::{Fault, chain};
+use super::faults::chain;
 use super::upload::Source;
 use super::{S3Store, fence};
 use crate::lake::keys::LEDGERS;
@@ -54,29 +54,24 @@ impl S3Store {
     /// Whether it answers, with the time it has.
     async fn reach(&self, client: &Client, findings: &mut Vec<Finding>) -> bool {
         let (dates, bucket) = (Dates::default(), &self.0.options.bucket);
-        let asked = client.head_bucket().bucket(bucket).customize().interceptor(dates.clone());
-        let answered = asked.send().await;
+        // A HEAD's answer doesn't say what is wrong.
+        let asked = client.list_objects_v2().bucket(bucket).max_keys(1);
+        let answered = asked.customize().interceptor(dates.clone()).send().await;
         findings.extend(dates.skew());
         let doing = self.doing("find", "", "s3:ListBucket");
-        let fault = match answered {
+        match answered {
             Ok(_) => {
                 let region = client.config().region().map_or("", |region| region.as_ref());
                 let told = format!("{} is there, in region {region}", self.place());
                 findings.push(Finding::good(WHAT, told));
-                return true;
+                true
             }
-            Err(error) => self.0.connection.fault(error, &doing).await,
-        };
-        findings.push(match fault {
-            // A HEAD's answer has no words.
-            Fault::Absent => Finding::bad(
-                WHAT,
-                format!("there is no bucket {bucket}"),
-                format!("create it by Terraform or by `aws s3 mb s3://{bucket}`"),
-            ),
-            fault => bad(&fault.into_error(&doing)),
-        });
-        false
+            Err(error) => {
+                let fault = self.0.connection.fault(error, &doing).await;
+                findings.push(bad(&fault.into_error(&doing)));
+                false
+            }
+        }
     }
 
     /// Writes, reads and removes an object, and has several writers go for one.

@@ -14,8 +14,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use millstream_engine::SinkError;
 use tokio::sync::SemaphorePermit;
 
-use super::S3Store;
 use super::faults::{Doing, Fault};
+use super::{S3Store, pause};
 use crate::lake::store::{Put, Stored};
 
 /// Bytes of an object that goes in one request.
@@ -25,6 +25,8 @@ const PART: u64 = 16 << 20;
 /// Bytes a second that the slowest line gives each upload.
 const SLOWEST: u64 = 256 << 10;
 const ABSENT: &str = "*";
+/// Of one upload; S3 answers the last one that there is none.
+const ABORTS: u32 = 4;
 
 /// What is to be written.
 pub(super) enum Source {
@@ -202,12 +204,14 @@ impl S3Store {
         }
     }
 
+    /// Asks for a byte: a HEAD's answer doesn't say what is wrong.
     async fn is_there(&self, client: &Client, path: &str) -> Result<bool, Fault> {
         let doing = self.doing("look at", path, "s3:GetObject");
-        let looked = client.head_object().bucket(&self.0.options.bucket).key(self.key(path));
-        match looked.send().await {
+        let (bucket, key) = (&self.0.options.bucket, self.key(path));
+        match client.get_object().bucket(bucket).key(key).range("bytes=0-0").send().await {
             Ok(_) => Ok(true),
             Err(error) => match self.0.connection.fault(error, &doing).await {
+                Fault::BeyondEnd => Ok(true),
                 Fault::Absent => Ok(false),
                 fault => Err(fault),
             },
@@ -256,11 +260,13 @@ impl Drop for Upload {
         }
         let Self { client, bucket, key, id, .. } = self;
         let abort = client.abort_multipart_upload().bucket(&*bucket).key(&*key).upload_id(&*id);
-        let key = key.clone();
         runtime.spawn(async move {
-            // Gone already after a lost reply. What stays is told by `millstream doctor`.
-            if let Err(error) = abort.send().await {
-                tracing::debug!(key, %error, "left parts of an upload in the bucket");
+            // Parts that were under way may come after the first. What stays is told by `millstream doctor`.
+            for tries in 0..ABORTS {
+                if abort.clone().send().await.is_err() {
+                    break;
+                }
+                pause(tries).await;
             }
         });
     }

@@ -1,0 +1,35 @@
+//! The server goes away in the middle, and comes back.
+
+use std::time::Duration;
+
+use integration_tests::stack::{Ready, S3_KEY, S3_SECRET, Wanted};
+
+use crate::place::Place;
+use crate::workers::{Worker, exact, exact_for_others};
+
+/// So long nobody answers.
+const GONE: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_and_started_loses_and_doubles_nothing() {
+    let wanted = Wanted::new("s3-outage", "S3", &[7070]);
+    let wanted = wanted.env("ROOT_ACCESS_KEY", S3_KEY).env("ROOT_SECRET_KEY", S3_SECRET);
+    let server = wanted.memory_mb(256).ready(Ready::Listens).start().await;
+    let (place, until) = (Place::on(&server, "outage"), 60);
+    let worker = Worker::new(&place.store(), "a", 2);
+    let working = tokio::spawn(async move { worker.work(until).await });
+    for kill in [true, false] {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(!working.is_finished(), "it is in the middle of its work");
+        if kill {
+            server.kill().await;
+        } else {
+            server.stop().await;
+        }
+        tokio::time::sleep(GONE).await;
+        server.start().await;
+    }
+    working.await.expect("it goes on");
+    exact(&place.store(), until, "after two outages").await;
+    exact_for_others(&server, &place, until);
+}
