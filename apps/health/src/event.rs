@@ -1,4 +1,4 @@
-//! The columns of the two kinds of event, and how an answer of a feed becomes records.
+//! The columns of the two kinds of event and of the patients' demographics, and how an answer of a feed becomes records.
 
 use std::sync::Arc;
 
@@ -33,6 +33,16 @@ pub fn vehicle_schema() -> SchemaRef {
         Field::new("patient_id", DataType::Utf8, false),
         time("dispatch_time", true),
         time("timestamp", false),
+    ]))
+}
+
+/// Columns of the table of patients.
+pub fn demographics_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("patient_id", DataType::Utf8, false),
+        Field::new("birth_year", DataType::Int64, true),
+        Field::new("sex", DataType::Utf8, true),
+        Field::new("conditions", DataType::Utf8, true),
     ]))
 }
 

@@ -1,4 +1,5 @@
-//! health: patients' readings and emergency vehicles' arrivals, from two HTTP feeds into the lake.
+//! health: patients' readings and emergency vehicles' arrivals, from two HTTP feeds into the lake; readings with what a
+//! table tells of the patient.
 //!
 //! # Layout
 //! - [`pipeline`]: the page: topics, SQL and sinks, in the data's order.

@@ -1,4 +1,4 @@
-//! Polls the two feeds and sends on what they answer, each to its topic.
+//! Makes the table of patients where it is missing, polls the two feeds and sends on what they answer, each to its topic.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, FutureExt, try_join_all};
 use millstream_app::Produce;
 use millstream_sources::{Outlet, Pace, Poll};
 
-use crate::event::records;
-use crate::pipeline::{EMERGENCY_VEHICLE_DATA, PATIENT_DATA, TOPICS};
+use crate::event::{demographics_schema, records};
+use crate::pipeline::{DEMOGRAPHICS, EMERGENCY_VEHICLE_DATA, PATIENT_DATA, TOPICS};
 use crate::settings::Feeds;
 use crate::simulator;
 
@@ -25,6 +25,8 @@ async fn run(task: Produce) -> Result<()> {
              set [feeds] patients_url and vehicles_url instead"
         );
     }
+    let (name, key) = DEMOGRAPHICS;
+    task.fill(name, key, demographics_schema(), include_str!("../demographics.csv")).await?;
     let Feeds { patients_url, vehicles_url, every_s } = task.settings.section("feeds")?;
     let left = AtomicI64::new(task.options.limit.map_or(i64::MAX, |limit| limit as i64));
     if patients_url.is_empty() && vehicles_url.is_empty() {

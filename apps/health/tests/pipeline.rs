@@ -156,7 +156,7 @@ fn sql_of_ones_own_replaces_the_apps() {
         [("HEALTH_SQL__VEHICLES", r#"SELECT id, '2026' AS "date" FROM emergency_vehicle_data"#)];
     let pipelines = planned(&own).expect("planned");
     assert_eq!(pipelines[1].schema().fields().len(), 2);
-    assert_eq!(pipelines[0].schema().fields().len(), 12);
+    assert_eq!(pipelines[0].schema().fields().len(), 16);
 }
 
 #[test]

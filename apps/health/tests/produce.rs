@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 static NOTICES: Mutex<Vec<String>> = Mutex::new(vec![]);
 
 fn task(topics: &Memory, options: ProduceOptions, environment: &[(&str, &str)]) -> Produce {
+    // Nor would it know where to make the table of patients.
+    let environment = [environment, &[("HEALTH_DEMOGRAPHICS__SEED", "")]].concat();
     let environment =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Produce {

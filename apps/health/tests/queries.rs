@@ -9,13 +9,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use health::simulation::{Patient, Simulation, Vehicle};
 use millstream_config::Settings;
 use millstream_engine::Pipeline;
 use millstream_sinks::Stores;
+use millstream_sinks::lookup::rows_of_csv;
 use serde::Serialize;
 
 struct Day {
@@ -39,6 +40,9 @@ impl Day {
             Stores::open("sqlite://tables", "file://lake", Path::new(".")).expect("stores");
         let pipelines = (health::APP.pipelines)(&settings, &stores).expect("pipelines");
         let tables = SessionContext::new();
+        let demographics = &pipelines[0].lookups()[0];
+        let known = rows_of_csv(include_str!("../demographics.csv"), demographics.columns());
+        demographics.take(&[known.expect("rows")], 1_795_219_200_000_000).expect("taken");
         register(&tables, "patient_data", rows(&pipelines[0], &patients));
         register(&tables, "emergency_vehicle_data", rows(&pipelines[1], &vehicles));
         Self { patients, vehicles, tables }
@@ -130,6 +134,43 @@ async fn response_time_by_vehicle_type() {
             assert!((found - expected).abs() < 0.0501, "{row:?}: {expected}");
         }
     }
+}
+
+#[tokio::test]
+async fn emergencies_by_age_group() {
+    let day = Day::simulate();
+    let mut years: HashMap<&str, i32> = HashMap::new();
+    for line in include_str!("../demographics.csv").lines().skip(1) {
+        let mut fields = line.split(',');
+        let (id, year) = (fields.next().expect("an id"), fields.next().expect("a year"));
+        years.insert(id, year.parse().expect("a number"));
+    }
+    let group = |patient: &Patient| match years.get(patient.patient_id.as_str()) {
+        None => "unknown",
+        Some(year) => match patient.timestamp.year() - year {
+            ..18 => "0-17",
+            18..40 => "18-39",
+            40..65 => "40-64",
+            65..80 => "65-79",
+            _ => "80+",
+        },
+    };
+    let mut groups: BTreeMap<&str, (HashSet<&str>, HashSet<&str>)> = BTreeMap::new();
+    for reading in &day.patients {
+        let (patients, alerts) = groups.entry(group(reading)).or_default();
+        patients.insert(&reading.patient_id);
+        if reading.emergency_alert {
+            alerts.insert(&reading.id);
+        }
+    }
+    let expected: Vec<_> = groups
+        .iter()
+        .map(|(group, (patients, alerts))| {
+            vec![(*group).to_owned(), patients.len().to_string(), alerts.len().to_string()]
+        })
+        .collect();
+    assert!(expected.len() >= 5 && expected.iter().any(|row| row[0] == "unknown"), "{expected:?}");
+    assert_eq!(day.ask("emergencies_by_age_group").await, expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Golden cases: `<case>/input.jsonl` (a record a line: `{"topic", "key", "value"}`, where the value is the
-//! record's text) and `<case>/expected.jsonl` (what each pipeline makes of them).
+//! record's text), `<case>/<lookup>.csv` for each lookup table, and `<case>/expected.jsonl` (what each pipeline makes of them).
 
 use std::path::Path;
 
@@ -10,11 +10,15 @@ use bytes::Bytes;
 use millstream_config::Settings;
 use millstream_engine::{Pipeline, batch};
 use millstream_sinks::Stores;
+use millstream_sinks::lookup::rows_of_csv;
 use millstream_topic::Record;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+
+/// When all of it happens.
+const NOW_MS: i64 = 1_795_219_200_000;
 
 #[derive(Deserialize)]
 struct Input {
@@ -35,10 +39,10 @@ pub fn check(app: &App, directory: &Path) -> Result<usize> {
         Ok(search) => stores.with_search(&search, directory)?,
         Err(_) => stores,
     };
-    let pipelines = (app.pipelines)(&settings, &stores)?;
     let mut cases = 0;
     for case in std::fs::read_dir(directory).context("list the golden cases")? {
-        check_case(&pipelines, &case?.path())?;
+        // Planned anew, so that no case sees another one's lookup tables.
+        check_case(&(app.pipelines)(&settings, &stores)?, &case?.path())?;
         cases += 1;
     }
     Ok(cases)
@@ -53,6 +57,10 @@ fn check_case(pipelines: &[Pipeline], case: &Path) -> Result<()> {
         read("input.jsonl")?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let mut made = Vec::new();
     for pipeline in pipelines {
+        for lookup in pipeline.lookups() {
+            let rows = rows_of_csv(&read(&format!("{}.csv", lookup.name()))?, lookup.columns())?;
+            lookup.take(&[rows], NOW_MS * 1000)?;
+        }
         made.extend(outcome(pipeline, &inputs)?);
     }
     if std::env::var_os("MILLSTREAM_BLESS").is_some() {
@@ -80,7 +88,7 @@ fn outcome(pipeline: &Pipeline, inputs: &[Input]) -> Result<Vec<Value>> {
         .enumerate()
         .map(|(offset, input)| Record {
             offset: offset as i64,
-            timestamp_ms: 1_795_219_200_000,
+            timestamp_ms: NOW_MS,
             key: input.key.clone().map(Bytes::from),
             value: input.value.clone().map(Bytes::from),
             headers: Vec::new(),

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
 //! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
+//! - [`lookup`]: a table that a pipeline's SQL joins, by the settings.
 //! - [`produce`], [`process`], [`serve`], [`check`], [`plan`], [`health`]: the verbs.
 //! - [`console`]: lets the workers know of each other, and shows them on a page.
 //! - [`progress`]: what a person sees while work goes on.
@@ -16,6 +17,7 @@ mod command;
 pub mod console;
 pub mod golden;
 pub mod health;
+mod lookup;
 mod outlet;
 pub mod plan;
 pub mod process;
@@ -26,5 +28,6 @@ mod setup;
 
 pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve, ServePages};
 pub use command::main;
+pub use lookup::lookup;
 pub use outlet::sql;
 pub use setup::{Places, Setup, hint};

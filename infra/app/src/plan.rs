@@ -36,10 +36,13 @@ fn pipeline_lines(pipeline: &Pipeline) -> String {
     let transform = pipeline.transform.id();
     let transform = transform.split_whitespace().collect::<Vec<_>>().join(" ");
     let roll = pipeline.roll;
+    let lookups = pipeline.lookups().iter();
+    let lookups =
+        lookups.map(|one| format!("  │     lookup     {}: {}\n", one.name(), one.place()));
     format!(
         "  ├─▶ {id}  (group {group})\n  \
          │     decode     {decode}\n  \
-         │     transform  {transform}\n  \
+         │     transform  {transform}\n{lookups}  \
          │     sink       {table} in {place}: {how}\n  \
          │     rolls      every {every} s, {records} records or {bytes} MB\n  \
          └─▶ bad records: topic {dead}\n",
@@ -47,6 +50,7 @@ fn pipeline_lines(pipeline: &Pipeline) -> String {
         group = pipeline.group,
         table = about.table,
         place = about.place,
+        lookups = lookups.collect::<String>(),
         every = roll.every.as_secs_f64(),
         records = roll.records,
         bytes = roll.bytes >> 20,

@@ -100,6 +100,9 @@ impl Setup {
         let topics = millstream_topic::open(&topics.url, data)?;
         let stores = stores.with_topics(topics.clone());
         let pipelines = (app.pipelines)(&settings, &stores)?;
+        for pipeline in &pipelines {
+            pipeline.check().with_context(|| format!("plan pipeline {}", pipeline.id()))?;
+        }
         let alone = pipelines.len() == 1;
         let pipelines = pipelines
             .into_iter()

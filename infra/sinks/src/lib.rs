@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`lake`]: Parquet or CSV files in Hive partitions, on a [`lake::Store`].
+//! - [`lookup`]: tables that a pipeline's SQL joins, read from SQLite and MySQL.
 //! - [`search`]: indexes that answer free text, in tantivy.
 //! - [`sql`]: upserted rows and exact counters in SQLite.
 //! - [`Upserted`]: such a table as it is read by those who fill an index from it.
@@ -10,6 +11,7 @@
 #[cfg(feature = "wip-cassandra")]
 pub mod cassandra;
 pub mod lake;
+pub mod lookup;
 #[cfg(feature = "wip-mysql")]
 pub mod mysql;
 #[cfg(feature = "wip-opensearch")]

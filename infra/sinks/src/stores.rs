@@ -11,6 +11,7 @@ use crate::sql::{Database, SqlTable};
 /// The places a configuration names by URL. Opening checks the URLs only; targets connect later.
 #[derive(Clone, Debug)]
 pub struct Stores {
+    base: PathBuf,
     tables: PathBuf,
     lake: Arc<DirStore>,
     search: Option<PathBuf>,
@@ -23,7 +24,7 @@ impl Stores {
     pub fn open(tables: &str, lake: &str, base: &Path) -> Result<Self, SinkError> {
         let tables = directory("stores.tables", tables, "sqlite://", base)?;
         let lake = directory("stores.lake", lake, "file://", base)?;
-        Ok(Self { tables, lake: Arc::new(DirStore::new(lake)), search: None, topics: None })
+        Ok(Self { base: base.to_owned(), tables, lake: Arc::new(DirStore::new(lake)), search: None, topics: None })
     }
 
     /// With search indexes in `search`: `tantivy://directory`, meant from `base` if relative.
@@ -40,6 +41,11 @@ impl Stores {
     /// The topics that the stores are filled from, if told.
     pub fn topics(&self) -> Option<Arc<dyn Backend>> {
         self.topics.clone()
+    }
+
+    /// What relative directories and files are meant from.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// Where the databases' files are.

@@ -77,6 +77,13 @@ async fn pages_show_the_numbers_of_the_json() {
     assert_eq!(view["batch_mean_ms"], 50);
     assert!(page.contains("<dd>50 ms</dd>"), "{page}");
     assert!(page.contains("SELECT name AS city"), "{page}");
+    assert_eq!(
+        (&view["lookups"][0]["state"], &view["lookups"][0]["rows"]),
+        (&"stale".into(), &1_204.into())
+    );
+    for words in ["<h2>Lookup tables</h2>", "places in a test", ">stale<", "1,204", "it is down"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
     let overview = site.page("/").await;
     assert!(overview.contains("<dt>Lag</dt><dd>100,002</dd>"), "{overview}");
     let worker = site.json("/api/v1/workers/a-1").await;

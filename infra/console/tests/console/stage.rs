@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_console::{PipelinePlan, Worker, report, serve};
-use millstream_engine::{Batches, Counts, Happening, PartitionStatus, State, Status, Totals, What};
+use millstream_engine::{
+    Batches, Counts, Freshness, Happening, LookupStatus, PartitionStatus, State, Status, Totals,
+    What,
+};
 use millstream_topic::memory::Memory;
 use millstream_topic::{Backend, Outgoing, Topic};
 use reqwest::StatusCode;
@@ -166,6 +169,16 @@ pub fn working(partitions: &[(u32, i64, i64)]) -> Status {
         },
         batches: Batches { count: 12, last_ms: 40, sum_ms: 600 },
         memory: 256 << 20,
+        lookups: vec![LookupStatus {
+            name: "places".into(),
+            place: "places in a test".into(),
+            state: Freshness::Stale,
+            as_of_ms: Some(now_ms() - 600_000),
+            rows: 1_204,
+            bytes: 20_000,
+            waits: false,
+            failed: Some("read places in a test: it is down".into()),
+        }],
         happenings: vec![Happening {
             at_ms: now_ms() - 60_000,
             what: What::Assigned,

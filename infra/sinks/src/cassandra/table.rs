@@ -62,6 +62,11 @@ impl Target for CassandraTable {
         }
     }
 
+    /// Each column is kept by its own version, and a range that is written again has the same one.
+    fn mixes_tries(&self) -> bool {
+        true
+    }
+
     async fn connect(
         &self,
         pipeline: &str,

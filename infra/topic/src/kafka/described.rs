@@ -198,7 +198,9 @@ unsafe fn uuid(id: *const native::rd_kafka_Uuid_t) -> Option<String> {
         let is_zero = id.is_null()
             || (native::rd_kafka_Uuid_most_significant_bits(id) == 0
                 && native::rd_kafka_Uuid_least_significant_bits(id) == 0);
-        (!is_zero).then(|| text(native::rd_kafka_Uuid_base64str(id)))
+        // As Kafka's own tools print it: the alphabet for URLs.
+        (!is_zero)
+            .then(|| text(native::rd_kafka_Uuid_base64str(id)).replace('/', "_").replace('+', "-"))
     }
 }
 
