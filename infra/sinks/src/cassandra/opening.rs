@@ -33,11 +33,20 @@ pub(super) async fn own(
     making.our_tables().await?;
     let owners = Owners { session, keyspace };
     for _ in 0..TRIES {
+        // In this order: a table that was made in between belongs to whom the record names then.
+        let owned = owners.read(&wanted.table, Consistency::Serial).await?;
         let there = columns(session, keyspace, &wanted.table).await?;
-        let Some(owned) = owners.read(&wanted.table, Consistency::Serial).await? else {
-            making.check_foreign(pipeline, wanted, &there)?;
-            owners.take(&Owned::new(pipeline, wanted.clone())?).await?;
+        let Some(owned) = owned else {
+            if owners.read(&wanted.table, Consistency::Serial).await?.is_none() {
+                making.check_foreign(pipeline, wanted, &there)?;
+                owners.take(&Owned::new(pipeline, wanted.clone())?).await?;
+            }
             continue;
+        };
+        let there = match there.is_empty() && owned.made {
+            false => there,
+            // This node may not have heard of it yet.
+            true => making.columns_agreed(&wanted.table).await?,
         };
         owner::check(&owned, pipeline, wanted, !there.is_empty())?;
         let (grown, _) = owned.layout.grown(&wanted.schema)?;
@@ -136,8 +145,11 @@ impl Making<'_> {
     /// The table, and the columns it lacks.
     async fn table(&self, layout: &Layout, there: &Columns) -> Result<(), Fault> {
         let name = format!("table {}.{}", self.keyspace, layout.table);
+        let mut there = there.clone();
         if there.is_empty() {
-            return self.make(&name, &statements::create(self.keyspace, layout)).await;
+            self.make(&name, &statements::create(self.keyspace, layout)).await?;
+            // Another worker may have been faster, with fewer columns.
+            there = self.columns_agreed(&layout.table).await?;
         }
         for field in layout.schema.fields() {
             match there.get(field.name()) {
@@ -155,6 +167,11 @@ impl Making<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn columns_agreed(&self, table: &str) -> Result<Columns, Fault> {
+        agree(self.session).await?;
+        columns(self.session, self.keyspace, table).await
     }
 
     /// Sent to one node by all workers alike: two nodes that make the same table at the same time make two.

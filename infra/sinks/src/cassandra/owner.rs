@@ -4,6 +4,7 @@
 use millstream_engine::SinkError;
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
 
 use super::faults::Fault;
 use super::positions::{conditional, prepared, unreadable};
@@ -49,23 +50,23 @@ pub(super) struct Owners<'a> {
 }
 
 impl Owners<'_> {
-    /// `consistency`: serial, unless a change under way may be missed.
-    pub async fn read(
-        &self,
-        table: &str,
-        consistency: Consistency,
-    ) -> Result<Option<Owned>, Fault> {
+    /// Reads a table's record. `consistency`: serial, unless a change under way may be missed.
+    pub async fn reading(&self, consistency: Consistency) -> Result<PreparedStatement, Fault> {
         let cql = format!(
             "SELECT pipeline, keeping, columns, made FROM {} WHERE table_name = ?",
             table_name(self.keyspace, OWNER)
         );
         let mut query = prepared(self.session, &cql, true).await?;
         query.set_consistency(consistency);
-        let answer = self.session.execute_unpaged(&query, (table,)).await?;
-        let rows = answer.into_rows_result().map_err(Fault::answer)?;
-        let record = rows.maybe_first_row::<(String, String, String, bool)>();
-        let record = record.map_err(Fault::answer)?;
-        Ok(record.map(|record| Owned::read(table, record)).transpose()?)
+        Ok(query)
+    }
+
+    pub async fn read(
+        &self,
+        table: &str,
+        consistency: Consistency,
+    ) -> Result<Option<Owned>, Fault> {
+        read(self.session, &self.reading(consistency).await?, table).await
     }
 
     /// Writes the record unless there is one.
@@ -90,6 +91,19 @@ impl Owners<'_> {
         let values = (&now, &layout.table, &before.pipeline, &before.columns);
         conditional(self.session, &cql, values).await
     }
+}
+
+/// The record of a table, by [`Owners::reading`].
+pub(super) async fn read(
+    session: &Session,
+    reading: &PreparedStatement,
+    table: &str,
+) -> Result<Option<Owned>, Fault> {
+    let answer = session.execute_unpaged(reading, (table,)).await?;
+    let rows = answer.into_rows_result().map_err(Fault::answer)?;
+    let record = rows.maybe_first_row::<(String, String, String, bool)>();
+    let record = record.map_err(Fault::answer)?;
+    Ok(record.map(|record| Owned::read(table, record)).transpose()?)
 }
 
 /// Refused: another pipeline's, another key, a table that was there and isn't any more.

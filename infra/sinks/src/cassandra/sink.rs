@@ -7,6 +7,7 @@ use millstream_engine::ledger::{Assignment, Entry};
 use millstream_engine::{Outcome, Range, Sink, SinkError, Standing};
 use millstream_topic::TopicPartition;
 use scylla::client::session::Session;
+use scylla::statement::prepared::PreparedStatement;
 
 use super::commit::{Commit, Ready, Writes};
 use super::faults::Fault;
@@ -31,6 +32,8 @@ pub(super) struct CassandraSink {
     /// What the pipeline's rows look like.
     ours: Arc<Layout>,
     owned: Owned,
+    /// Reads `owned` again.
+    owner: PreparedStatement,
     writes: Writes,
     positions: Positions,
 }
@@ -47,20 +50,31 @@ impl CassandraSink {
         let positions =
             Positions::prepare(&session, server.options(), keyspace, &ours.table).await?;
         let writes = Writes::prepare(&session, keyspace, &owned.layout).await?;
+        let owners = Owners { session: &session, keyspace };
+        let owner = owners.reading(server.options().reading()).await?;
         // The session's id is a random one.
         let number = SINKS.fetch_add(1, Ordering::Relaxed);
         let writer = format!("{}/{number}", session.session_id());
         let (keyspace, pipeline) = (keyspace.to_owned(), owned.pipeline.clone());
         let ours = Arc::new(ours);
-        Ok(Self { server, session, keyspace, pipeline, writer, ours, owned, writes, positions })
+        Ok(Self {
+            server,
+            session,
+            keyspace,
+            pipeline,
+            writer,
+            ours,
+            owned,
+            owner,
+            writes,
+            positions,
+        })
     }
 
     /// A newer worker may have added columns since; a row of ours has null there, not what an older row had.
     async fn look_again(&mut self) -> Result<(), Fault> {
-        let owners = Owners { session: &self.session, keyspace: &self.keyspace };
         let table = &self.ours.table;
-        let now = owners.read(table, self.server.options().reading()).await?;
-        let Some(now) = now else {
+        let Some(now) = owner::read(&self.session, &self.owner, table).await? else {
             let why = "the owner's record is gone";
             let doing = format!("write to table {table}");
             return Err(SinkError::refused(doing, why, "restart the worker").into());

@@ -1,0 +1,23 @@
+//! Cassandra tables on a real Cassandra.
+//!
+//! # Layout
+//! - `world`: rows, ranges, and a keyspace of the test's own. `proxy`: connections that break when told to.
+//! - `suite`: the conformance suite. `reading`: what cqlsh and others read. `growth`: tables that change.
+//! - `crashes`: workers that die, wake up and race, and connections that break. `outage`: a server that goes away.
+//! - `access`: passwords, rights, TLS, and what doctor says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod access;
+mod crashes;
+mod growth;
+mod outage;
+mod proxy;
+mod reading;
+mod suite;
+mod world;

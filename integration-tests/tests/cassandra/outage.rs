@@ -1,0 +1,131 @@
+//! A server that goes away in the middle of a load, and comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use integration_tests::stack::{Ready, Server, Wanted};
+use millstream_engine::{Outcome, Target};
+
+use crate::world::{
+    PIPELINE, Place, assignment, check_ledger, connect, held, last, model, range, schema,
+};
+
+const RANGES: u64 = 60;
+const ROWS: usize = 500;
+/// More than a range, its answers and the driver's buffers need by far; less than what would pile up if nothing held it.
+const MOST_GROWTH_MB: u64 = 150;
+
+pub async fn own_server(name: &str) -> Server {
+    let wanted = Wanted::new(name, "CASSANDRA", &[9042]).memory_mb(1400);
+    let wanted = wanted.env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1");
+    wanted.ready(Ready::Healthy).start().await
+}
+
+fn record(seq: u64, row: usize) -> (String, Option<i64>, i64) {
+    let n = (seq * ROWS as u64 + row as u64).cast_signed();
+    (format!("k{}", n % 7_000), (n % 11 != 0).then_some(n), n + 1)
+}
+
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
+    let server = Arc::new(own_server("cassandra-outage").await);
+    let table = Place::at(&server.address()).table("rows");
+    let mut sink = connect(&table).await;
+    let (reached, back) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let outage = tokio::spawn({
+        let (server, reached, back) = (server.clone(), reached.clone(), back.clone());
+        async move {
+            for (at, hard) in [(10, true), (30, false)] {
+                while reached.load(Ordering::Relaxed) < at {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                if hard {
+                    server.kill().await
+                } else {
+                    server.stop().await
+                }
+                let down = Instant::now();
+                tokio::time::sleep(Duration::from_secs(12)).await;
+                server.start().await;
+                println!("down for {:?}", down.elapsed());
+            }
+            back.store(true, Ordering::Relaxed);
+        }
+    });
+    let (mut failures, mut after) = (0, last(&mut sink, 0).await);
+    let (before, mut most) = (resident_mb(), 0);
+    while after.seq < RANGES {
+        let records: Vec<_> = (0..ROWS).map(|row| record(after.seq, row)).collect();
+        let records: Vec<_> =
+            records.iter().map(|(key, n, version)| (key.as_str(), *n, *version)).collect();
+        let range = range(&after, &records);
+        loop {
+            most = most.max(resident_mb());
+            match sink.commit(&assignment(0), &range).await {
+                Ok(outcome) => {
+                    assert_eq!(outcome, Outcome::Committed);
+                    break;
+                }
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error}");
+                    failures += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        after = range.entry;
+        reached.store(after.seq, Ordering::Relaxed);
+    }
+    outage.await.unwrap();
+    assert!(back.load(Ordering::Relaxed) && failures > 0, "{failures} failures");
+    let all: Vec<_> =
+        (0..RANGES).flat_map(|seq| (0..ROWS).map(move |row| record(seq, row))).collect();
+    let expected = model(all.iter().map(|(key, n, version)| (key.as_str(), *n, *version)));
+    assert_eq!(held(&table).await, expected);
+    let end = (RANGES as usize * ROWS) as i64 - 1;
+    assert_eq!(check_ledger(&mut sink, 0, end).await as u64, RANGES);
+    println!("{failures} commits tried again; resident {before} MB before, {most} MB at most");
+    assert!(most < before + MOST_GROWTH_MB, "resident {before} MB before, {most} MB at most");
+}
+
+/// A server that hangs answers nothing and closes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_waited_for() {
+    let server = own_server("cassandra-hangs").await;
+    let table = Place::at(&server.address()).table("rows");
+    let mut sink = connect(&table).await;
+    let next = range(&last(&mut sink, 0).await, &[("a", Some(1), 1)]);
+    server.pause().await;
+    let asked = Instant::now();
+    let error = sink.commit(&assignment(0), &next).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
+    server.unpause().await;
+    let outcome = loop {
+        match sink.commit(&assignment(0), &next).await {
+            Ok(outcome) => break outcome,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        assert!(asked.elapsed() < Duration::from_secs(120), "it works again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(outcome, Outcome::Committed);
+    assert_eq!(held(&table).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_waited_for() {
+    let nobody = integration_tests::stack::free_port();
+    let place = Place::at(&format!("127.0.0.1:{nobody}"));
+    let (table, schema) = (place.table("rows"), schema(&["id", "n"]));
+    let error = table.connect(PIPELINE, &schema).await.err().unwrap();
+    assert!(error.is_retryable(), "{error}");
+    assert!(error.to_string().contains(&nobody.to_string()), "{error}");
+}
