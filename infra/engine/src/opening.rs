@@ -1,6 +1,6 @@
 //! What is checked before a partition is worked on: that its position still points into its topic.
 
-use millstream_topic::{Backend, Bounds, TopicError, TopicPartition};
+use millstream_topic::{Backend, Bounds, TopicError, TopicPartition, UNKNOWN_ID};
 
 use crate::ledger::{Assignment, Entry, EntryKind, Genesis};
 use crate::sink::{Sink, SinkError, Standing};
@@ -63,6 +63,10 @@ async fn check(
     let command = |verb: &str| {
         format!("millstream position {verb} {} {} {}", assignment.pipeline, at.topic, at.partition)
     };
+    if genesis.topic_id == UNKNOWN_ID && last.topic_id != UNKNOWN_ID {
+        let doing = format!("look at topic {}", at.topic);
+        return Err(TopicError::unavailable(doing, "the brokers don't tell its id just now").into());
+    }
     if last.topic_id != genesis.topic_id || last.cluster != genesis.cluster {
         return Err(Blocked::Stop(format!(
             "topic {} is not the one whose records were counted up to {next}: it was deleted and \

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use millstream_topic::{
     Backend, Bounds, Record, Slice, TopicError, TopicInfo, TopicPartition, UNKNOWN_ID,
 };
+use tokio::time::Instant;
 
 use super::table::{Change, Table};
 use super::{Changed, Shared, ViewState};
@@ -23,6 +24,9 @@ const AT_ONCE: usize = 2_000;
 /// How soon the topic is looked at again after records came, and when nothing comes at all.
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_millis(400);
+/// How often it is looked at as a whole: whether it is the same one, and whether partitions were added. On a cluster
+/// that takes several questions; reading a partition on, which tells its end, takes one.
+const WHOLE: Duration = Duration::from_secs(2);
 
 /// Reads a topic into a view's table.
 pub(super) struct Follower {
@@ -33,6 +37,8 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     /// The topic as it is being read; `None`: there is none.
     reading: Option<Reading>,
+    /// When it was looked at as a whole.
+    looked: Option<Instant>,
 }
 
 /// How far one incarnation of the topic was read.
@@ -51,7 +57,7 @@ impl Follower {
         keep: Vec<usize>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { topics, decoder, keep, shared, reading: None }
+        Self { topics, decoder, keep, shared, reading: None, looked: None }
     }
 
     /// Never ends by itself.
@@ -67,6 +73,8 @@ impl Follower {
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => {
+                    // It may be gone, or another one.
+                    self.looked = None;
                     self.trouble(Some(chain(&error)));
                     tokio::time::sleep(backoff.next()).await;
                 }
@@ -83,18 +91,30 @@ impl Follower {
 
     /// Reads every partition up to where it ends now. Whether anything came.
     async fn round(&mut self) -> Result<bool, TopicError> {
-        let found = self.topics.info(&self.shared.name).await?;
-        self.begin_anew_unless_same(found.as_ref());
+        let seen = self.looked.filter(|at| at.elapsed() < WHOLE && self.reading.is_some());
+        if seen.is_none() {
+            let found = self.topics.info(&self.shared.name).await?;
+            self.begin_anew_unless_same(found.as_ref());
+            self.looked = Some(Instant::now());
+        }
         let mut came = false;
-        for (partition, bounds) in (0..).zip(found.iter().flat_map(|info| &info.partitions)) {
+        for partition in 0..self.reading.as_ref().map_or(0, |reading| reading.next.len()) as u32 {
             let at = TopicPartition::new(self.shared.name.clone(), partition);
-            while let Some(from) = self.next(&at).filter(|next| *next < bounds.end) {
+            while let Some(from) = self.next(&at) {
                 let slice = self.topics.read(&at, from, AT_ONCE).await?;
-                if slice.next <= from {
+                if slice.end < from {
+                    // It lost its end: look what became of it.
+                    self.looked = None;
+                    return Ok(came);
+                }
+                let ended = slice.next >= slice.end;
+                if slice.next > from {
+                    self.take(&at, slice).await?;
+                    came = true;
+                }
+                if ended || self.next(&at).is_none_or(|next| next <= from) {
                     break;
                 }
-                self.take(&at, slice).await?;
-                came = true;
             }
         }
         Ok(came)

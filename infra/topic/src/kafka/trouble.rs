@@ -37,7 +37,7 @@ impl Trouble {
 
 /// What is behind a reason; `None`: nothing worth telling.
 pub(super) fn trouble(asker: &Asker, code: Option<Code>, reason: &str) -> Option<Trouble> {
-    let reason = shortened(reason);
+    let (reason, state) = parted(reason);
     let certain =
         |why: String, remedy: &str| Some(Trouble::Certain { why, remedy: remedy.to_owned() });
     if reason.contains("certificate verify failed") {
@@ -75,7 +75,7 @@ pub(super) fn trouble(asker: &Asker, code: Option<Code>, reason: &str) -> Option
             certain(why, &remedy)
         }
         Some(Code::SSL) => certain(reason.to_owned(), "correct the TLS options of topics.url"),
-        _ => maybe(asker, code, reason).map(Trouble::Maybe),
+        _ => maybe(asker, code, reason, state).map(Trouble::Maybe),
     }
 }
 
@@ -109,23 +109,18 @@ fn authentication(asker: &Asker, reason: &str) -> (String, String) {
 }
 
 /// A broker that is starting, behind a proxy at that, closes connections too: nothing to be sure of.
-fn maybe(asker: &Asker, code: Option<Code>, reason: &str) -> Option<String> {
+fn maybe(asker: &Asker, code: Option<Code>, reason: &str, state: &str) -> Option<String> {
     let server = server(reason);
-    let closes = [
-        "SSL handshake failed: Disconnected",
-        "incorrect security.protocol",
-        "while requesting ApiVersion",
-        "security.protocol is correctly configured",
-    ];
-    if closes.iter().any(|text| reason.contains(text)) {
-        let user = if asker.mechanism.is_empty() { ", or a user (user@host)" } else { "" };
+    let at_once = state.contains("APIVERSION_QUERY") || state.contains("in state UP");
+    if reason.contains("SSL handshake failed: Disconnected")
+        || (at_once && reason.contains("Disconnected"))
+    {
+        let user = if asker.mechanism.is_empty() { " or a user (user@host)" } else { "" };
         return Some(match asker.tls {
             true => {
                 format!("{server} closes TLS connections at once; if it speaks none, set tls=off")
             }
-            false => {
-                format!("{server} closes connections at once; if it wants TLS{user}, set tls=on")
-            }
+            false => format!("{server} closes connections at once; it may want TLS (tls=on){user}"),
         });
     }
     match code {
@@ -145,14 +140,15 @@ fn server(reason: &str) -> String {
     }
 }
 
-/// Without librdkafka's book-keeping: `(after 5ms in state AUTH_REQ, 1 identical error(s) suppressed)`.
+/// The reason, and librdkafka's book-keeping: `(after 5ms in state AUTH_REQ, 1 identical error(s) suppressed)`.
 /// Log lines begin with `[thrd:…]: `.
-fn shortened(reason: &str) -> &str {
+fn parted(reason: &str) -> (&str, &str) {
     let reason = match reason.strip_prefix("[thrd:") {
         Some(rest) => rest.split_once("]: ").map_or(reason, |(_, rest)| rest),
         None => reason,
     };
-    reason.rfind(" (after ").map_or(reason, |end| &reason[..end])
+    let end = reason.rfind(" (after ").unwrap_or(reason.len());
+    reason.split_at(end)
 }
 
 #[cfg(test)]
@@ -226,7 +222,7 @@ mod tests {
             assert_eq!(found.is_certain(), certain, "{reason}");
             assert!(found.told().0.contains(said), "{:?} of {reason}", found.told());
         }
-        let closed = "[thrd:b:9/bootstrap]: b:9/bootstrap: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL listener?) or broker version is < 0.10 (see api.version.request) (after 2ms in state APIVERSION_QUERY)";
+        let closed = "[thrd:b:9/bootstrap]: b:9/bootstrap: Disconnected (after 2ms in state APIVERSION_QUERY)";
         let found = trouble(&asker(false), None, closed).expect("a closed connection");
         assert!(!found.is_certain() && found.told().0.contains("b:9 closes"), "{found:?}");
         assert_eq!(
