@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use integration_tests::chance::Chance;
 use integration_tests::stack;
+use millstream_sinks::lake::Put;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
@@ -137,4 +139,19 @@ async fn a_server_that_never_answers_does_not_stop_the_worker_for_ever() {
     let told = format!("{error}: {}", std::error::Error::source(&error).expect("a cause"));
     assert!(error.is_retryable() && told.contains("no answer in time"), "{told}");
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+/// The SDK gives an answer without progress twenty seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_stops_in_its_middle_is_asked_for_again() {
+    let place = Place::new("stalled").await;
+    let proxy = Proxy::to(&place.server).await;
+    let store = place.through(proxy.address(), "");
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    store.put("t/x", bytes.clone(), Put::IfAbsent).await.unwrap();
+    proxy.at(1, Fault::Stall);
+    let started = Instant::now();
+    assert!(store.get("t/x").await.unwrap() == Some(bytes));
+    assert_eq!(proxy.count(), 2);
+    assert!(started.elapsed() < Duration::from_secs(90), "{:?}", started.elapsed());
 }

@@ -1,4 +1,4 @@
-//! Objects that go in parts.
+//! Objects that go in parts. They are removed at the end: the server outlives the tests.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -35,6 +35,7 @@ async fn long_objects_are_written_whole_or_not_at_all() {
     assert!(read == second, "what the file held from where it stood");
     let at = LONG as u64 - 5;
     assert_eq!(store.get_range("t/x", at..at + 99).await.unwrap(), Some(second.slice(LONG - 5..)));
+    store.remove("t/x").await.unwrap();
 }
 
 /// Several parts are under way when one writer completes.
@@ -52,6 +53,7 @@ async fn of_two_writers_of_a_long_object_one_creates() {
         _ => panic!("{ends:?}"),
     };
     assert!(one.get("t/x").await.unwrap() == Some(expected));
+    one.remove("t/x").await.unwrap();
 }
 
 /// A lost reply to the last request leaves the object there; parts of a try that was given up are aborted.
@@ -73,6 +75,7 @@ async fn a_lost_reply_at_the_end_of_a_long_object_is_seen() {
     // Nobody can tell whose it is: the caller compares.
     let stored = store.put("t/x", bytes.clone(), Put::IfAbsent).await.unwrap();
     assert!(store.get("t/x").await.unwrap() == Some(bytes), "{stored:?}");
+    store.remove("t/x").await.unwrap();
     proxy.set(|asked| match asked.path.contains("partNumber=2") {
         true => Fault::Say(403, "AccessDenied"),
         false => Fault::None,

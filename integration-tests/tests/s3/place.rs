@@ -36,10 +36,13 @@ impl Place {
     }
 
     pub fn open_as(&self, address: &str, prefix: &str, options: &str, secret: &str) -> S3Store {
+        self.open_by(&format!("http://{address}"), prefix, options, secret)
+    }
+
+    pub fn open_by(&self, endpoint: &str, prefix: &str, options: &str, secret: &str) -> S3Store {
         let bucket = &self.bucket;
         let and = if options.is_empty() { "" } else { "&" };
-        let url =
-            format!("s3://{S3_KEY}@{bucket}/{prefix}?endpoint=http://{address}{and}{options}");
+        let url = format!("s3://{S3_KEY}@{bucket}/{prefix}?endpoint={endpoint}{and}{options}");
         let url = Endpoint::parse("stores.lake", &url, Secret::new(secret), 443);
         S3Store::new(url.expect("a URL")).expect("its options")
     }

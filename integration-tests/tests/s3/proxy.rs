@@ -41,6 +41,8 @@ pub enum Fault {
     Lose,
     /// It is done, and the connection breaks in the middle of the answer.
     Cut,
+    /// It is done, and the answer stops in its middle without an end.
+    Stall,
     /// It is done later.
     Slow(Duration),
     /// It is not done, and never answered.
@@ -144,6 +146,10 @@ impl State {
             Fault::ParkDone => return self.park().await,
             Fault::Lose => return Ok(()),
             Fault::Cut => answer.truncate(answer.len().saturating_sub(1 + answer.len() / 4)),
+            Fault::Stall => {
+                client.write_all(&answer[..answer.len() - answer.len() / 4]).await?;
+                return self.park().await;
+            }
             Fault::Date(date) => answer = with_date(&answer, date),
             _ => {}
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use integration_tests::stack::{Certificates, Ready, S3_KEY, S3_SECRET, Wanted};
 use millstream_sinks::lake::{Put, Store, Stored};
 
 use crate::place::Place;
@@ -97,4 +98,42 @@ async fn the_fence_is_tried_again_by_each_process() {
     let first = proxy.count();
     other.put("t/z", Bytes::new(), Put::IfAbsent).await.unwrap();
     assert_eq!(proxy.count(), first + 1, "checked once per process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_region_is_named_as_such() {
+    let place = Place::new("region").await;
+    place.store().put("t/x", Bytes::new(), Put::IfAbsent).await.unwrap();
+    let store = place.open(&place.server, "", "region=eu-central-1");
+    let error = store.get("t/x").await.unwrap_err();
+    let told = error.to_string();
+    assert!(!error.is_retryable() && told.contains("set region="), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_by_its_file_only() {
+    let certificates = Certificates::new();
+    let own = certificates.of(&["localhost", "127.0.0.1"]);
+    let tls = ["--cert", "/tls/server.pem", "--key", "/tls/key.pem"];
+    let command = [&["--port", ":7070"], &tls[..], &["posix", "/data"]].concat();
+    let wanted = Wanted::new("s3-tls", "S3", &[7070])
+        .env("ROOT_ACCESS_KEY", S3_KEY)
+        .env("ROOT_SECRET_KEY", S3_SECRET)
+        .file("/tls/server.pem", own.certificate)
+        .file("/tls/key.pem", own.key)
+        .command(&command);
+    let server = wanted.memory_mb(256).ready(Ready::Listens).start().await;
+    let place = Place::on(&server, "tls");
+    let endpoint = format!("https://localhost:{}", server.port());
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    std::fs::write(&ca, certificates.ca()).unwrap();
+    let options = format!("create=on&ca={}", ca.display());
+    let store = place.open_by(&endpoint, "", &options, S3_SECRET);
+    store.put("t/x", Bytes::from_static(b"1"), Put::IfAbsent).await.unwrap();
+    assert_eq!(store.get("t/x").await.unwrap(), Some(Bytes::from_static(b"1")));
+    let stranger = place.open_by(&endpoint, "", "", S3_SECRET);
+    let error = stranger.get("t/x").await.unwrap_err();
+    let told = format!("{error}: {}", std::error::Error::source(&error).expect("a cause"));
+    assert!(told.contains("certificate"), "{told}");
 }

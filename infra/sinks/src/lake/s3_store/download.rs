@@ -4,7 +4,7 @@ use std::ops::Range;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use millstream_engine::SinkError;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
@@ -12,6 +12,8 @@ use super::faults::{Doing, Fault};
 use super::{S3Store, TRIES, pause};
 use crate::lake::store::{Listed, check_path};
 
+/// Bytes that are set aside because a server says so.
+const LARGEST: i64 = 1 << 30;
 /// S3 lists no more at once.
 const PAGE: usize = 1000;
 
@@ -45,8 +47,13 @@ impl S3Store {
 
     async fn read_once(&self, doing: &Doing<'_>, range: Option<String>) -> Result<Bytes, Fault> {
         let answer = self.get_object(doing, range).await?;
-        let body = answer.body.collect().await;
-        Ok(body.map_err(|error| Fault::broken(error, doing))?.into_bytes())
+        // In one piece from the beginning: putting pieces together takes the memory twice.
+        let expected = answer.content_length.unwrap_or_default().clamp(0, LARGEST) as usize;
+        let (mut body, mut bytes) = (answer.body, BytesMut::with_capacity(expected));
+        while let Some(piece) = body.next().await {
+            bytes.extend_from_slice(&piece.map_err(|error| Fault::broken(error, doing))?);
+        }
+        Ok(bytes.freeze())
     }
 
     /// The object in a temporary file.

@@ -78,7 +78,8 @@ impl S3Store {
     async fn write_probe(&self, findings: &mut Vec<Finding>) {
         let (path, text) = (fence::probe(), "written by millstream doctor");
         let doing = self.doing("write", &path, "s3:PutObject");
-        let written = self.upload(&path, &Source::Memory(text.into()), Put::Overwrite).await;
+        // Policies may forbid other writes there.
+        let written = self.upload(&path, &Source::Memory(text.into()), Put::IfAbsent).await;
         let written = written.map_err(|fault| fault.into_error(&doing));
         let read = match written {
             Ok(_) => self.get(&path).await,

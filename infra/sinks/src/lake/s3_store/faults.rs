@@ -106,6 +106,9 @@ impl Answer<'_> {
             (_, "NoSuchBucket") => {
                 Fault::NoBucket(doing.refused(&why, self.bucket_remedy(options)))
             }
+            (_, "BucketAlreadyExists" | "InvalidBucketName") => {
+                refused(format!("name another bucket in {setting}"))
+            }
             (_, "NoSuchUpload") | (409, _) => Fault::Conflict(doing.unavailable(why)),
             (404, _) => Fault::Absent,
             (412, _) => Fault::Exists,
@@ -314,6 +317,7 @@ mod tests {
             ("s3:PutObject", 501, "NotImplemented", "", "checksum=off in stores.lake"),
             ("s3:PutObject", 400, "InvalidRequest", "Unknown Checksum", "checksum=off"),
             ("s3:PutObject", 400, "KeyTooLongError", "", "shorter"),
+            ("s3:CreateBucket", 409, "BucketAlreadyExists", "", "name another bucket"),
             ("s3:PutObject", 400, "Strange", "", "correct stores.lake"),
         ] {
             let (retryable, told) = told(action, status, code, message);

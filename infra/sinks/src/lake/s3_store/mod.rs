@@ -55,7 +55,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// | `timeout=30` | seconds until a request without data counts as lost; data has more, by its size |
 /// | `create=on` | makes the bucket where it is missing: for demos |
 ///
-/// `s3://key@bucket` takes the access key's secret from the setting's password: for stores without roles.
+/// `s3://key@bucket` takes the access key's secret from the endpoint's password.
+///
+/// Credentials need `s3:ListBucket` on the bucket, `s3:GetObject` and `s3:PutObject` on `prefix/*` and, for parts of long
+/// objects, `s3:AbortMultipartUpload`; `s3:DeleteObject` where something but tables is kept (snapshots of recalls). What
+/// is under `prefix/_millstream/` is written once and never removed: a policy may forbid it.
 #[derive(Clone)]
 pub struct S3Store(Arc<Inner>);
 

@@ -9,6 +9,7 @@ use openssl::x509::X509;
 const UPLOADS: usize = 8;
 /// S3's own waiting for slow writers is of this order.
 const TIMEOUT_S: u64 = 30;
+const CREDENTIALS: &str = "leave them out: they are taken from the environment, a profile or a role, as by AWS's own tools";
 /// X.509 counts its versions from 0.
 const V3: i32 = 2;
 
@@ -112,10 +113,9 @@ fn bucket(url: &Endpoint) -> Result<String, EndpointError> {
 fn check_endpoint(url: &Endpoint, endpoint: &str) -> Result<(), EndpointError> {
     let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
     match host {
-        Some(host) if host.contains('@') => Err(url.refused(
-            "its endpoint holds credentials",
-            format!("write s3://key@bucket, and the secret as {}", url.password_key()),
-        )),
+        Some(host) if host.contains('@') => {
+            Err(url.refused("its endpoint holds credentials", CREDENTIALS))
+        }
         Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(()),
         _ => {
             let why = format!("endpoint={endpoint} is no address");
@@ -125,14 +125,13 @@ fn check_endpoint(url: &Endpoint, endpoint: &str) -> Result<(), EndpointError> {
 }
 
 fn keys(url: &Endpoint) -> Result<Option<(String, Secret)>, EndpointError> {
-    let setting = url.password_key();
     match (url.user.is_empty(), url.password.is_empty()) {
         (true, _) => Ok(None),
         (false, false) => Ok(Some((url.user.clone(), url.password.clone()))),
-        (false, true) => Err(url.refused(
-            format!("it names access key {} without its secret", url.user),
-            format!("give that as {setting}, best by the environment, or leave the key out"),
-        )),
+        (false, true) => {
+            let why = format!("it names access key {} without its secret", url.user);
+            Err(url.refused(why, CREDENTIALS))
+        }
     }
 }
 
@@ -192,12 +191,12 @@ mod tests {
             ("s3://bucket/a/../b", "dots"),
             ("s3://bucket--use1-az4--x-s3", "general purpose"),
             ("s3://bucket?endpoint=localhost:7070", "no address"),
-            ("s3://bucket?endpoint=http://key:hidden@host", "stores.lake_password"),
+            ("s3://bucket?endpoint=http://key:hidden@host", "leave them out"),
             ("s3://bucket?regoin=x", "\"region\""),
             ("s3://bucket?uploads=0", "can't be 0"),
             ("s3://bucket?checksum=maybe", "on or off"),
             ("s3://bucket?ca=/nowhere/ca.pem", "ca=/nowhere/ca.pem"),
-            ("s3://key@bucket", "stores.lake_password"),
+            ("s3://key@bucket", "leave them out"),
         ] {
             let Err(error) = read(url, "") else { panic!("{url} was taken") };
             let told = error.to_string();
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_its_secret_from_the_setting() {
+    fn a_key_has_its_secret_beside_the_url() {
         let options = read("s3://key@bucket", "hidden").unwrap();
         let (key, secret) = options.keys.clone().unwrap();
         assert_eq!((key.as_str(), secret.expose()), ("key", "hidden"));
