@@ -48,10 +48,8 @@ impl Worker {
         if let Some(failed) = &self.outage {
             return State::Retrying(failed.clone());
         }
-        if let Some(awaited) = self.lookups.awaited() {
-            return State::Retrying(awaited);
-        }
         let troubled = self.slots.values().map(Slot::state).find(|s| *s != State::Running);
+        let troubled = troubled.or_else(|| self.lookups.awaited().map(State::Retrying));
         troubled.unwrap_or(if self.slots.is_empty() { State::Starting } else { State::Running })
     }
 

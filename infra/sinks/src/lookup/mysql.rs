@@ -155,6 +155,9 @@ impl Mysql {
                 let remedy = "add the column, or correct those that the pipeline declares";
                 LookupError::refused(doing, why, remedy)
             }
+            1264 | 1292 | 1366 | 1406 => {
+                LookupError::refused(doing, "a value doesn't fit its column", "correct the rows")
+            }
             1062 => LookupError::refused(doing, "a key stands twice", "correct the rows"),
             _ => LookupError::unavailable(doing, error),
         }
