@@ -43,6 +43,37 @@ pub fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }
 
+/// A command of a document.
+#[derive(Debug)]
+pub struct Written {
+    /// File and line.
+    pub place: String,
+    pub command: String,
+}
+
+/// The commands of a document's `sh` blocks. One goes on over lines that end with `\` or in the middle of a quote.
+pub fn commands(path: &str, text: &str) -> Vec<Written> {
+    let mut commands = Vec::new();
+    let (mut inside, mut open) = (false, String::new());
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside && ["```sh", "```bash"].contains(&line.trim());
+            assert!(open.is_empty(), "{path}:{}: ends in the middle of {open}", number + 1);
+        } else if inside && !(open.is_empty() && (line.trim().is_empty() || line.starts_with('#')))
+        {
+            open.push_str(line);
+            let goes_on = line.ends_with('\\') || open.matches('\'').count() % 2 == 1;
+            if goes_on {
+                open.push('\n');
+            } else {
+                let place = format!("{path}:{}", number + 1);
+                commands.push(Written { place, command: std::mem::take(&mut open) });
+            }
+        }
+    }
+    commands
+}
+
 /// A package of the workspace.
 #[derive(Debug)]
 pub struct Package {

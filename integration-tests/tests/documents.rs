@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use integration_tests::binaries::{self, root};
+use integration_tests::tree::{Written, commands};
 use integration_tests::{Data, Running, tree, wait};
 use nix::sys::signal::Signal;
 
@@ -20,35 +21,6 @@ const STACK: [&str; 2] = ["exec", "logs"];
 const ENDLESS: &str = "# until Ctrl-C";
 /// A good first page, and then the rest.
 const FIRST: &str = "README.md";
-
-#[derive(Debug)]
-struct Written {
-    place: String,
-    command: String,
-}
-
-/// The commands of a document's `sh` blocks. One goes on over lines that end with `\` or in the middle of a quote.
-fn commands(path: &str, text: &str) -> Vec<Written> {
-    let mut commands = Vec::new();
-    let (mut inside, mut open) = (false, String::new());
-    for (number, line) in text.lines().enumerate() {
-        if line.trim_start().starts_with("```") {
-            inside = !inside && ["```sh", "```bash"].contains(&line.trim());
-            assert!(open.is_empty(), "{path}:{}: ends in the middle of {open}", number + 1);
-        } else if inside && !(open.is_empty() && (line.trim().is_empty() || line.starts_with('#')))
-        {
-            open.push_str(line);
-            let goes_on = line.ends_with('\\') || open.matches('\'').count() % 2 == 1;
-            if goes_on {
-                open.push('\n');
-            } else {
-                let place = format!("{path}:{}", number + 1);
-                commands.push(Written { place, command: std::mem::take(&mut open) });
-            }
-        }
-    }
-    commands
-}
 
 fn all() -> Vec<Written> {
     let mut documents: Vec<String> = tree::files_ending("md")
@@ -114,7 +86,8 @@ fn every_command_of_the_documents_works() {
             // Run by the test of compose.yaml, which has the containers.
             let verb = verb.split_whitespace().next().unwrap();
             assert!(
-                STACK.contains(&verb) || tree::text("scripts/stack").contains(&format!("    {verb})")),
+                STACK.contains(&verb)
+                    || tree::text("scripts/stack").contains(&format!("    {verb})")),
                 "{place}: scripts/stack has no verb {verb}"
             );
         } else if is_ours(&command) {
