@@ -1,9 +1,9 @@
 //! What `millstream doctor` is told.
 
-use integration_tests::stack::{APP_PASSWORD, APP_USER};
+use integration_tests::stack::APP_PASSWORD;
 use millstream_config::{Finding, Health};
 
-use crate::place::{KEY, Place, server};
+use crate::place::{KEY, Place, ROOT, server};
 
 on_both!(a_server_is_examined);
 
@@ -30,11 +30,11 @@ async fn a_server_is_examined(place: Place<'_>) {
         "it changes nothing"
     );
 
-    let wrong = server(&address, APP_USER, "hunter2", "").unwrap().examine().await;
+    let wrong = server(&address, ROOT, "hunter2", "").unwrap().examine().await;
     told(&wrong, Health::Bad, "Access denied");
     assert!(wrong.len() == 1 && !format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
     let port = integration_tests::stack::free_port();
-    let nobody = server(&format!("127.0.0.1:{port}"), APP_USER, "", "").unwrap().examine().await;
+    let nobody = server(&format!("127.0.0.1:{port}"), ROOT, "", "").unwrap().examine().await;
     told(&nobody, Health::Bad, "connect in mysql://");
     place.ask(&format!("CREATE DATABASE `{}`", place.database)).await;
     let reader = place.user("SELECT").await;

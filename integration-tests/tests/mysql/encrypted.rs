@@ -1,11 +1,11 @@
 //! TLS, with a server whose certificate an authority of the test signed.
 
-use integration_tests::stack::{APP_PASSWORD, APP_USER, Certificates};
+use integration_tests::stack::{APP_PASSWORD, Certificates};
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::mysql::MysqlTable;
 
 use crate::events::{PIPELINE, connect, put, schema};
-use crate::place::{Place, client, own, server};
+use crate::place::{Place, ROOT, client, own, server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mysql_is_spoken_to_in_secret() {
@@ -43,7 +43,7 @@ async fn encrypted(component: &'static str) {
     let others = file("other.pem", Certificates::new().ca());
     let port = server_side.port();
     let table = |host: &str, options: &str| {
-        let server = server(&format!("{host}:{port}"), APP_USER, APP_PASSWORD, options).unwrap();
+        let server = server(&format!("{host}:{port}"), ROOT, APP_PASSWORD, options).unwrap();
         MysqlTable::upsert(server, &place.database, "users", &["id"])
     };
     for host in ["127.0.0.1", "localhost"] {

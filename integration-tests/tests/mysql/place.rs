@@ -1,7 +1,9 @@
-use integration_tests::stack::{self, APP_PASSWORD, APP_USER, Ready, Server, Wanted};
+use integration_tests::stack::{self, APP_PASSWORD, Ready, Server, Wanted};
 use millstream_config::{Endpoint, Secret};
 use millstream_sinks::mysql::{Mysql, MysqlTable};
 
+/// Who may do everything.
+pub const ROOT: &str = "root";
 /// The setting that servers are named by here.
 pub const KEY: &str = "stores.tables";
 
@@ -40,7 +42,7 @@ impl<'a> Place<'a> {
 
     /// The server by way of `address`, a proxy's say.
     pub fn through(&self, address: &str) -> Mysql {
-        server(address, APP_USER, APP_PASSWORD, "").unwrap()
+        server(address, ROOT, APP_PASSWORD, "").unwrap()
     }
 
     pub fn upsert(&self, table: &str) -> MysqlTable {
@@ -60,7 +62,7 @@ impl<'a> Place<'a> {
     /// As [`Place::ask`], for what may fail; then what the client says.
     pub async fn try_ask(&self, statements: &str) -> Result<String, String> {
         let password = format!("MYSQL_PWD={APP_PASSWORD}");
-        let user = format!("--user={APP_USER}");
+        let user = format!("--user={ROOT}");
         let client = [
             "env",
             &password,

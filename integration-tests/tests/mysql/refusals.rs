@@ -1,11 +1,11 @@
 //! What waits for somebody: said once, with what to do, and without secrets.
 
-use integration_tests::stack::{APP_PASSWORD, APP_USER};
+use integration_tests::stack::APP_PASSWORD;
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::mysql::{Mysql, MysqlTable};
 
 use crate::events::{PIPELINE, assignment, connect, held, last, noted, put, range_of, schema};
-use crate::place::{Place, server};
+use crate::place::{Place, ROOT, server};
 
 on_both!(
     a_wrong_password_names_the_setting,
@@ -28,7 +28,7 @@ async fn refused(table: &MysqlTable) -> String {
 }
 
 async fn a_wrong_password_names_the_setting(place: Place<'_>) {
-    let wrong = server(&place.server.address(), APP_USER, "hunter2", "").unwrap();
+    let wrong = server(&place.server.address(), ROOT, "hunter2", "").unwrap();
     let text = refused(&table(&place, wrong)).await;
     assert!(text.contains("stores.tables_password") && !text.contains("hunter2"), "{text}");
 }
@@ -56,13 +56,15 @@ async fn missing_rights_come_with_their_grant(place: Place<'_>) {
     assert!(refused(&other).await.contains("CREATE"));
     // Taken away while it works.
     place.ask(&format!("REVOKE INSERT ON `{}`.* FROM '{writer}'@'%'", place.database)).await;
+    // Connections keep the rights they have.
+    let mut sink = connect(&table(&place, open(&writer))).await;
     let range = range_of(&last(&mut sink, 0).await, 1, &[("b", 1, 2)]);
     let error = sink.commit(&assignment(0), &range).await.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("GRANT"), "{error}");
 }
 
 async fn databases_are_made_only_where_that_is_allowed(place: Place<'_>) {
-    let open = |options| server(&place.server.address(), APP_USER, APP_PASSWORD, options).unwrap();
+    let open = |options| server(&place.server.address(), ROOT, APP_PASSWORD, options).unwrap();
     let text = refused(&table(&place, open("create=off"))).await;
     assert!(text.contains("CREATE DATABASE") && text.contains("create=on"), "{text}");
     connect(&table(&place, open("create=on"))).await;
@@ -71,12 +73,12 @@ async fn databases_are_made_only_where_that_is_allowed(place: Place<'_>) {
 
 async fn a_server_that_is_not_there_is_waited_for(place: Place<'_>) {
     let port = integration_tests::stack::free_port();
-    let nobody = server(&format!("127.0.0.1:{port}"), APP_USER, APP_PASSWORD, "").unwrap();
+    let nobody = server(&format!("127.0.0.1:{port}"), ROOT, APP_PASSWORD, "").unwrap();
     let error = table(&place, nobody).connect(PIPELINE, &schema()).await.err().unwrap();
     assert!(error.is_retryable(), "{error}");
     // The next of several hosts takes over.
     let two =
-        server(&format!("127.0.0.1:{port},{}", place.server.address()), APP_USER, APP_PASSWORD, "");
+        server(&format!("127.0.0.1:{port},{}", place.server.address()), ROOT, APP_PASSWORD, "");
     connect(&table(&place, two.unwrap())).await;
 }
 

@@ -31,10 +31,10 @@ pub(super) fn pieces(rows: &[Vec<Value>], most: usize, packet: usize) -> Vec<Ran
 
 /// How many of the first rows go into one statement.
 fn fitting(rows: &[Vec<Value>], most: usize, limit: usize) -> usize {
-    let mut bytes = 0;
+    let mut sum = 0;
     let fits = |row: &&Vec<Value>| {
-        bytes += row.iter().map(size).sum::<usize>();
-        bytes <= limit
+        sum += bytes(row);
+        sum <= limit
     };
     rows.iter().take(most).take_while(fits).count().max(1)
 }
@@ -46,6 +46,11 @@ fn prepared(rows: usize) -> usize {
         size /= STEP;
     }
     size.max(1)
+}
+
+/// What a row takes, in bytes, or a little less.
+pub(super) fn bytes(row: &[Value]) -> usize {
+    row.iter().map(size).sum()
 }
 
 fn size(value: &Value) -> usize {

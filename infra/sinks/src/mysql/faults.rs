@@ -75,7 +75,9 @@ impl Fault {
             }
             Self::Store(Error::Server(error)) => {
                 let why = without_data(error.code, &error.to_string());
-                match remedy(error.code, place) {
+                // Of a value that was sent in pieces it is said by no number of its own.
+                let large = error.message.contains("max_allowed_packet");
+                match remedy(if large { 1153 } else { error.code }, place) {
                     None => SinkError::unavailable(doing, why),
                     Some(remedy) => SinkError::refused(doing, why, remedy),
                 }

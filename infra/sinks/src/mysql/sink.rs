@@ -83,10 +83,11 @@ impl MysqlSink {
                 None => Session::open(&server, Some(&database)).await?,
             };
             let done = work(&mut ours, owned).await;
-            if done.is_err() {
-                ours.roll_back().await;
+            match &done {
+                Ok(_) => *session = Some(ours).filter(Session::is_usable),
+                // A failed statement may have left things behind, with the server or with the driver.
+                Err(_) => ours.close().await,
             }
-            *session = Some(ours).filter(Session::is_usable);
             done
         });
         let cut_short = |error| SinkError::unavailable(doing.clone(), error);

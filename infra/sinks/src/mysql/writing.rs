@@ -6,7 +6,7 @@ use millstream_engine::SinkError;
 use mysql_async::Value;
 
 use super::cells::{Cells, hash};
-use super::chunks::{MANY, pieces};
+use super::chunks::{MANY, bytes, pieces};
 use super::columns::{Columns, counted};
 use super::faults::Fault;
 use super::session::{Session, value};
@@ -19,6 +19,9 @@ use crate::sql::values::Stored;
 const AT_ONCE: usize = 4_096;
 /// A statement that names so many rows by OR is still worked off by the key's index.
 const NAMED: usize = 64;
+
+/// A packet also has a head, of some bytes a column.
+const HEAD: usize = 64 << 10;
 
 /// BIGINT value is out of range; out of range for the column.
 const OUT_OF_RANGE: [u16; 2] = [1690, 1264];
@@ -139,7 +142,11 @@ impl Writing<'_> {
         most: usize,
         statement: impl Fn(usize) -> String,
     ) -> Result<(), Fault> {
-        for piece in pieces(&rows, most, self.session.packet) {
+        let packet = self.session.packet;
+        if let Some(row) = rows.iter().find(|row| bytes(row) > packet.saturating_sub(HEAD)) {
+            return Err(too_wide(bytes(row), packet, self.layout).into());
+        }
+        for piece in pieces(&rows, most, packet) {
             let statement = statement(piece.len());
             let values = rows[piece].iter_mut().flat_map(std::mem::take).collect();
             self.session.run(&statement, values).await?;
@@ -150,6 +157,15 @@ impl Writing<'_> {
     fn cells(&self, row: usize) -> Cells {
         Cells::of(&self.columns, &self.stored, row)
     }
+}
+
+/// Some servers hang up on it, as if they were gone.
+fn too_wide(bytes: usize, packet: usize, layout: &Layout) -> SinkError {
+    SinkError::refused(
+        format!("write a row to table {}", layout.table),
+        format!("it has {bytes} bytes, and the server takes {packet} at once"),
+        "raise max_allowed_packet on the server, or pass the record with `millstream position skip`",
+    )
 }
 
 fn too_large(fault: Fault, layout: &Layout) -> Fault {

@@ -56,7 +56,9 @@ pub(crate) fn timestamp_value(text: &str, unit: TimeUnit) -> Option<i64> {
         return None;
     }
     let fraction: i64 = format!("0{fraction:0<digits$}").parse().ok()?;
-    seconds.checked_mul(per_second)?.checked_add(fraction)
+    // The first second of 64 bits of nanoseconds begins before they do.
+    let value = i128::from(seconds) * i128::from(per_second) + i128::from(fraction);
+    i64::try_from(value).ok()
 }
 
 /// Units per second and the digits they take.
@@ -83,6 +85,17 @@ mod tests {
         assert_eq!(timestamp_text(noon, TimeUnit::Millisecond, true), "2024-02-29T12:00:00.123Z");
         assert_eq!(timestamp_text(-1, TimeUnit::Microsecond, false), "1969-12-31T23:59:59.999999");
         assert_eq!(timestamp_text(5, TimeUnit::Second, true), "1970-01-01T00:00:05Z");
+    }
+
+    #[test]
+    fn the_first_and_last_moments_come_back() {
+        let units = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond];
+        for unit in units.into_iter().chain([TimeUnit::Nanosecond]) {
+            for value in [i64::MIN, i64::MIN + 1, i64::MAX] {
+                let text = timestamp_text(value, unit, true);
+                assert_eq!(timestamp_value(&text, unit), Some(value), "{text}");
+            }
+        }
     }
 
     #[test]
