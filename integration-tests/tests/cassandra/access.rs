@@ -1,6 +1,6 @@
 //! Passwords, rights, TLS, and what doctor says.
 
-use integration_tests::stack::{self, Certificates, Ready, Server, Wanted};
+use integration_tests::stack::{self, Certificates, Server};
 use millstream_config::{Finding, Health};
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::cassandra::{Cassandra, CassandraTable};
@@ -10,12 +10,10 @@ use crate::world::{PIPELINE, Place, connect, held, put, schema, server};
 const PASSWORD: &str = "correct horse 'x'";
 
 async fn with_passwords() -> Server {
-    let wanted = Wanted::new("cassandra-passwords", "CASSANDRA", &[9042]).memory_mb(1400);
-    let wanted = wanted
-        .env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1")
+    let wanted = stack::wanted_cassandra("cassandra-passwords")
         .env("CASSANDRA_AUTHENTICATOR", "PasswordAuthenticator")
         .env("CASSANDRA_AUTHORIZER", "CassandraAuthorizer");
-    let server = wanted.ready(Ready::Healthy).start().await;
+    let server = wanted.start().await;
     // The first superuser is made a moment after the port listens.
     let asked = std::time::Instant::now();
     while server.try_exec(&admin("LIST ROLES")).await.code != 0 {
@@ -111,13 +109,11 @@ async fn certificates_are_checked() {
                    ssl_context_factory:\n    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory\n";
     let run = "grep -v client_encryption /opt/cassandra/conf/cassandra.yaml > /tmp/c && cat /tmp/tls.yaml >> /tmp/c \
                && cp /tmp/c /opt/cassandra/conf/cassandra.yaml && exec run";
-    let wanted = Wanted::new("cassandra-tls", "CASSANDRA", &[9042]).memory_mb(1400);
-    let wanted = wanted
-        .env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1")
+    let wanted = stack::wanted_cassandra("cassandra-tls")
         .file("/tmp/node.pem", format!("{}{}", node.key, node.certificate))
         .file("/tmp/tls.yaml", options)
         .command(&["bash", "-c", run]);
-    let container = wanted.ready(Ready::Healthy).start().await;
+    let container = wanted.start().await;
     let directory = tempfile::tempdir().unwrap();
     let (ours, others) = (directory.path().join("ca.pem"), directory.path().join("others.pem"));
     std::fs::write(&ours, authority.ca()).unwrap();

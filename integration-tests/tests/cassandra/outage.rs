@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use integration_tests::stack::{Ready, Server, Wanted};
+use integration_tests::stack;
 use millstream_engine::{Outcome, Target};
 
 use crate::world::{
@@ -15,12 +15,6 @@ const RANGES: u64 = 60;
 const ROWS: usize = 500;
 /// More than a range, its answers and the driver's buffers need by far; less than what would pile up if nothing held it.
 const MOST_GROWTH_MB: u64 = 150;
-
-pub async fn own_server(name: &str) -> Server {
-    let wanted = Wanted::new(name, "CASSANDRA", &[9042]).memory_mb(1400);
-    let wanted = wanted.env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1");
-    wanted.ready(Ready::Healthy).start().await
-}
 
 fn record(seq: u64, row: usize) -> (String, Option<i64>, i64) {
     let n = (seq * ROWS as u64 + row as u64).cast_signed();
@@ -35,7 +29,7 @@ fn resident_mb() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
-    let server = Arc::new(own_server("cassandra-outage").await);
+    let server = Arc::new(stack::wanted_cassandra("cassandra-outage").start().await);
     let table = Place::at(&server.address()).table("rows");
     let mut sink = connect(&table).await;
     let (reached, back) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -98,7 +92,7 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
 /// A server that hangs answers nothing and closes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hangs_is_waited_for() {
-    let server = own_server("cassandra-hangs").await;
+    let server = stack::wanted_cassandra("cassandra-hangs").start().await;
     let table = Place::at(&server.address()).table("rows");
     let mut sink = connect(&table).await;
     let next = range(&last(&mut sink, 0).await, &[("a", Some(1), 1)]);
@@ -122,7 +116,7 @@ async fn a_server_that_hangs_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_waited_for() {
-    let nobody = integration_tests::stack::free_port();
+    let nobody = stack::free_port();
     let place = Place::at(&format!("127.0.0.1:{nobody}"));
     let (table, schema) = (place.table("rows"), schema(&["id", "n"]));
     let error = table.connect(PIPELINE, &schema).await.err().unwrap();
