@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use millstream_engine::{Outcome, Rows, SinkError, Target};
 
 use crate::events::{PIPELINE, assignment, connect, held, last, noted, put, range_of, schema};
-use crate::place::Place;
+use crate::place::{Place, client, own};
 
 on_both!(
     an_older_worker_writes_null_to_a_newer_column,
@@ -91,4 +91,19 @@ async fn long_names_are_names(place: Place<'_>) {
         put(&mut sink, 0, &[("a", 1, 1)]).await;
         assert_eq!(held(&place.upsert(&name)).await.len(), 1, "{name}");
     }
+}
+
+/// As on servers whose file system tells no case; MySQL is given that when its data is made, MariaDB at each start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_keep_their_case_where_the_server_knows_none() {
+    let server = own("MARIADB").command(&["--lower-case-table-names=1"]).start().await;
+    let place = Place::on(&server, client("MARIADB"), "case");
+    let mut sink = connect(&place.count("wordCount")).await;
+    put(&mut sink, 0, &[("a", 1, 1)]).await;
+    let mut again = connect(&place.count("wordCount")).await;
+    put(&mut again, 0, &[("a", 1, 2)]).await;
+    assert_eq!(held(&place.count("wordCount")).await, [("a".to_owned(), 2)].into());
+    let error = place.count("wordcount").connect(PIPELINE, &schema()).await.err().unwrap();
+    assert!(error.to_string().contains("spelt \"wordCount\""), "{error}");
+    assert_eq!(place.lines("SELECT * FROM wordcount").await, ["a\t2"]);
 }

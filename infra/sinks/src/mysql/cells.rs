@@ -89,6 +89,8 @@ fn cell(kind: Kind, stored: &Stored, row: usize) -> (Value, Option<String>) {
         Stored::Text(texts) if texts.is_valid(row) => text_cell(kind, texts.value(row)),
         Stored::Integer(integers) if integers.is_valid(row) => (integers.value(row).into(), None),
         Stored::Real(reals) if reals.is_valid(row) => match reals.value(row) {
+            // MariaDB knows one zero only.
+            real if real == 0.0 && real.is_sign_negative() => (0.0.into(), Some("-0".to_owned())),
             real if real.is_finite() => (real.into(), None),
             real if real.is_nan() => (Value::NULL, Some("NaN".to_owned())),
             real => {

@@ -26,6 +26,7 @@ pub(super) struct Place {
     pub user: String,
     /// Empty: none.
     pub database: String,
+    pub encrypted: bool,
 }
 
 impl From<Error> for Fault {
@@ -102,11 +103,15 @@ fn remedy(code: u16, place: &Place) -> Option<String> {
         1203 | 1205 | 1206 | 1213 | 1226 | 1317 | 1412 | 1615 | 1637 | 1969 | 3024 | 3572 => return None,
         // Read-only: another server is about to take over, or to be named. Offline mode.
         1290 | 1792 | 1836 | 3032 | 3100 | 3101 | 1047 => return None,
-        1045 | 1698 => format!(
-            "set {password_key}, best by the environment, to the password of user {user:?}, or make the user: \
-             CREATE USER '{user}'@'%' IDENTIFIED BY '…'; {}",
-            grant(place)
-        ),
+        1045 | 1698 => {
+            // Some servers that want TLS say no more than this to whom comes without.
+            let tls = if place.encrypted { "" } else { "; or add tls=on, if the server insists on it" };
+            format!(
+                "set {password_key}, best by the environment, to the password of user {user:?}, or make the user: \
+                 CREATE USER '{user}'@'%' IDENTIFIED BY '…'; {}{tls}",
+                grant(place)
+            )
+        }
         1044 | 1142 | 1143 | 1227 | 1370 => format!("grant what is missing: {}", grant(place)),
         1820 | 1862 => format!("give user {user:?} a new password, and set {password_key}"),
         1129 => "run `mysqladmin flush-hosts` on the server, and see why connections from here were cut off".to_owned(),
@@ -194,6 +199,7 @@ mod tests {
             password_key: "stores.tables_password".to_owned(),
             user: "app".to_owned(),
             database: "my_space".to_owned(),
+            encrypted: false,
         }
     }
 

@@ -3,7 +3,7 @@
 //! One transaction moves position, rows and ledger. A table shows a person the pipeline's columns (an upserted one also
 //! `_version`); two more are invisible, which `SELECT *` leaves out and a statement can name:
 //!
-//! - `_beyond`: what a column's type can't hold, as JSON by column: `NaN`, `Infinity`, moments outside of the years 1 to
+//! - `_beyond`: what a column's type can't hold, as JSON by column: `NaN`, `Infinity`, `-0`, moments outside of the years 1 to
 //!   9999, and the whole of a key that is too long for an index. The column itself has null, or the key's beginning.
 //!   No value is refused for what it is, and each comes back as it went in.
 //! - `_long`: part of the primary key. Empty, but for a key that isn't in its columns as a whole: then its SHA-256.

@@ -84,6 +84,7 @@ impl Mysql {
             password_key: self.inner.endpoint.password_key(),
             user: user.clone(),
             database: database.unwrap_or_default().to_owned(),
+            encrypted: self.inner.tls != Tls::Off,
         }
     }
 
