@@ -19,7 +19,7 @@ use millstream_config::Secret;
 use millstream_engine::verify::verify;
 use millstream_engine::{
     Clock, EngineError, Limits, Lookup, LookupError, LookupSource, Options, Pipeline, Roll, State,
-    Status, SystemClock, Target, Totals, WhenStale, World,
+    Status, SystemClock, Totals, WhenStale, World,
 };
 use millstream_sinks::lake::{DirStore, Format, Lake};
 use millstream_sinks::lookup::{LookupTable, rows_of_csv};
@@ -187,7 +187,12 @@ impl Run {
         let lookup = Lookup::new("people", "id", people(), Arc::new(table))
             .every(Duration::from_secs(2))
             .when_stale(WhenStale::Wait);
-        let lake = Lake::new(Arc::new(DirStore::new(directory)), "events", Format::Parquet, &[]);
+        let lake = Lake::new(
+            Arc::new(DirStore::new(directory.to_owned())),
+            "events",
+            Format::Parquet,
+            &[],
+        );
         let pipeline = Pipeline::from("test", "events", &EVENTS)
             .lookup(lookup)
             .sql("SELECT e.id, e.n, p.age FROM events e LEFT JOIN people p ON e.id = p.id")

@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use millstream_engine::verify::verify;
 use millstream_engine::{
-    Limits, Lookup, LookupError, LookupSource, Options, Pipeline, Roll, Status, SystemClock,
-    Target, World, run,
+    Limits, Lookup, LookupError, LookupSource, Options, Pipeline, Roll, Status, SystemClock, World,
+    run,
 };
 use millstream_sinks::lake::{DirStore, Format, Hook, Lake, MemoryStore, Store};
 use millstream_topic::memory::Memory;
@@ -98,7 +98,7 @@ async fn assert_exact(pipeline: &Pipeline, topics: &Memory, shades: &[i64]) {
     let report = verify(pipeline, &world(topics)).await.expect("verify");
     assert!(report.is_exact() && report.pending == 0, "{report:#?}");
     assert_eq!((report.delivered, report.unchecked), (COUNT as u64, 0));
-    let mut numbers = Vec::new();
+    let mut numbers: Vec<i64> = Vec::new();
     let mut visit = |batch: RecordBatch| {
         let n = batch["n"].as_primitive::<Int64Type>();
         let shade = batch["shade"].as_primitive::<Int64Type>();
