@@ -19,7 +19,7 @@ fn planned(environment: &[(&str, &str)]) -> Result<Vec<Pipeline>> {
     let settings = Settings::load("health", health::APP.defaults, None, environment)?;
     (health::APP.pipelines)(
         &settings,
-        &Stores::open("sqlite://tables", "file://lake", Path::new("."))?,
+        &Stores::open(&millstream_sinks::Urls::embedded(), Path::new("."))?,
     )
 }
 

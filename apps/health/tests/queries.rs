@@ -37,7 +37,7 @@ impl Day {
         }
         let settings = Settings::load("health", health::APP.defaults, None, []).expect("settings");
         let stores =
-            Stores::open("sqlite://tables", "file://lake", Path::new(".")).expect("stores");
+            Stores::open(&millstream_sinks::Urls::embedded(), Path::new(".")).expect("stores");
         let pipelines = (health::APP.pipelines)(&settings, &stores).expect("pipelines");
         let tables = SessionContext::new();
         let demographics = &pipelines[0].lookups()[0];

@@ -22,9 +22,10 @@ pub const FEED: Topic =
 
 pub const TOPICS: &[Topic] = &[DEVICES];
 
-/// The database and the table of the recalls.
+/// The database, the table of the recalls, and its key.
 pub const DATABASE: &str = "recalls";
 pub const TABLE: &str = "enforcement";
+pub const KEY: &[&str] = &["recall_number"];
 
 const TABLE_SQL: &str = "
     SELECT recall_number, event_id, classification, status, recalling_firm, product_type, product_description,
@@ -43,7 +44,7 @@ pub fn pipelines(settings: &Settings, stores: &Stores) -> Result<Vec<Pipeline>> 
     let table = Pipeline::from("recalls", "table", &DEVICES)
         .sql(&sql(settings, "table", TABLE_SQL)?)
         .context("plan [sql] table")?
-        .into(stores.upsert(DATABASE, TABLE, &["recall_number"]));
+        .into(stores.upsert(DATABASE, TABLE, KEY));
 
     let search = Pipeline::from("recalls", "search", &DEVICES)
         .sql(SEARCH_SQL)

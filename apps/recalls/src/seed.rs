@@ -6,7 +6,6 @@
 //! came from one, is no seed: of what it lacks this one may never speak.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder};
@@ -14,12 +13,12 @@ use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millstream_engine::{Rows, SinkError, Transform};
 use millstream_sinks::search::Seed;
-use millstream_sinks::{Stores, sql};
+use millstream_sinks::{Stores, Upserted};
 use millstream_topic::Backend;
 use tokio::sync::mpsc;
 
 use crate::event::{FIELDS, Recall, schema};
-use crate::pipeline::{DATABASE, DEVICES, TABLE};
+use crate::pipeline::{DATABASE, DEVICES, KEY, TABLE};
 use crate::snapshot::{self, Snapshot, Snapshots};
 
 const BATCH_ROWS: usize = 2_000;
@@ -30,7 +29,7 @@ const AHEAD: usize = 2;
 #[derive(Debug)]
 pub struct RecallsSeed {
     topics: Option<Arc<dyn Backend>>,
-    database: PathBuf,
+    table: Arc<dyn Upserted>,
     snapshots: Snapshots,
     /// What the index's pipeline makes of a recall.
     transform: Arc<dyn Transform>,
@@ -38,9 +37,9 @@ pub struct RecallsSeed {
 
 impl RecallsSeed {
     pub fn new(stores: &Stores, transform: Arc<dyn Transform>) -> Self {
-        let database = stores.tables().join(format!("{DATABASE}.db"));
+        let table = stores.upserted(DATABASE, TABLE, KEY);
         let snapshots = Snapshots::new(stores.lake_store());
-        Self { topics: stores.topics(), database, snapshots, transform }
+        Self { topics: stores.topics(), table, snapshots, transform }
     }
 
     /// The identity of the topic; `None`: there is none.
@@ -63,34 +62,35 @@ impl Seed for RecallsSeed {
         let newest = self.snapshots.newest(&id).await;
         let newest =
             newest.map_err(|error| SinkError::unavailable("look for a snapshot", error))?;
-        let (sender, mut batches) = mpsc::channel(AHEAD);
-        let (database, transform) = (self.database.clone(), self.transform.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut give = |rows: Result<Rows, SinkError>| {
-                let rows = rows.and_then(|rows| as_indexed(transform.as_ref(), rows));
-                sender.blocking_send(rows).is_ok()
-            };
-            let table_ids = sql::topic_ids(&database, TABLE, &DEVICES.name)?;
-            let ours = table_ids.iter().all(|table_id| *table_id == id);
-            let in_table = sql::count_rows(&database, TABLE)?.filter(|_| ours).unwrap_or(0);
-            match newest {
-                Some(snapshot) if in_table < snapshot.rows => {
-                    Ok(Some(from_snapshot(snapshot, &mut give)))
-                }
-                _ if in_table > 0 => {
-                    sql::read_versions(&database, TABLE, &mut |rows| give(as_decoded(rows)))?;
-                    Ok(Some("the table".to_owned()))
-                }
-                _ => Ok(None),
+        let ours = self.table.topic_ids(&DEVICES.name).await?.iter().all(|table_id| *table_id == id);
+        let in_table = if ours { self.table.count().await?.unwrap_or(0) } else { 0 };
+        let mut visit = |rows| visit(as_indexed(self.transform.as_ref(), rows)?);
+        match newest {
+            Some(snapshot) if (in_table as u64) < snapshot.rows => {
+                read_snapshot(snapshot, &mut visit).await.map(Some)
             }
-        });
-        while let Some(rows) = batches.recv().await {
-            visit(rows?)?;
+            _ if in_table > 0 => {
+                self.table.read(&mut |rows| visit(as_decoded(rows)?)).await?;
+                Ok(Some("the table".to_owned()))
+            }
+            _ => Ok(None),
         }
-        reading
-            .await
-            .map_err(|error| SinkError::unavailable("read what the index is filled with", error))?
     }
+}
+
+/// Shows its rows, and tells its name.
+async fn read_snapshot(
+    snapshot: Snapshot,
+    visit: &mut (dyn FnMut(Rows) -> Result<(), SinkError> + Send),
+) -> Result<String, SinkError> {
+    let (sender, mut batches) = mpsc::channel(AHEAD);
+    let reading = tokio::task::spawn_blocking(move || {
+        from_snapshot(snapshot, &mut |rows| sender.blocking_send(rows).is_ok())
+    });
+    while let Some(rows) = batches.recv().await {
+        visit(rows?)?;
+    }
+    reading.await.map_err(|error| SinkError::unavailable("read the newest snapshot", error))
 }
 
 /// Gives its rows in batches, and its name.

@@ -34,7 +34,7 @@ fn task(topics: &Memory, options: ProduceOptions) -> Produce {
             .expect("settings"),
         topics: Arc::new(topics.clone()),
         // Of no use to this producer.
-        stores: millstream_sinks::Stores::open("sqlite://t", "file://l", "".as_ref())
+        stores: millstream_sinks::Stores::open(&millstream_sinks::Urls::embedded(), "".as_ref())
             .expect("stores"),
         options,
         stop: CancellationToken::new(),

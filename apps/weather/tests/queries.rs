@@ -30,7 +30,7 @@ fn rows(pipeline: &Pipeline) -> RecordBatch {
 /// The answer of `queries/<name>.sql`, a line a row.
 async fn ask(name: &str) -> Vec<String> {
     let settings = Settings::load("weather", weather::APP.defaults, None, []).expect("settings");
-    let stores = Stores::open("sqlite://tables", "file://lake", Path::new(".")).expect("stores");
+    let stores = Stores::open(&millstream_sinks::Urls::embedded(), Path::new(".")).expect("stores");
     let pipelines = (weather::APP.pipelines)(&settings, &stores).expect("pipelines");
     let tables = SessionContext::new();
     for (name, pipeline) in ["weather", "weather_backup"].into_iter().zip(&pipelines) {

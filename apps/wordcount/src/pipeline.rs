@@ -23,7 +23,7 @@ fn text() -> SchemaRef {
 pub fn pipelines(_: &Settings, stores: &Stores) -> Result<Vec<Pipeline>> {
     let counts = Pipeline::from("wordcount", "counts", &KPMG_TOPIC)
         .transform(words::function().context("prepare the splitting into words")?)
-        .into(stores.count("wordcount", "wordCount", &["word"], "count"));
+        .into(stores.count("wordcount", "wordCount", &["word"], "count")?);
 
     Ok(vec![counts])
 }

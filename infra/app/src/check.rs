@@ -1,22 +1,12 @@
 use std::io::IsTerminal;
-use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use millstream_config::Origin;
-use millstream_engine::Pipeline;
+use anyhow::{Result, bail};
+use millstream_config::{Finding, Health, Origin};
+use millstream_engine::{Clock, Lookup, Pipeline, SystemClock};
 use millstream_sources::{masked, probe};
-use millstream_topic::Topic;
-use serde::Serialize;
+use millstream_topic::{Topic, Wanted};
 
 use crate::{App, Feed, Places, Setup};
-
-/// What was looked at, and how it is.
-#[derive(Debug, Serialize)]
-struct Finding {
-    what: String,
-    ok: bool,
-    told: String,
-}
 
 /// Shows every setting with its origin and whether what they name can be used; fails if something can't.
 pub async fn check(app: &App, places: &Places, json: bool) -> Result<()> {
@@ -29,41 +19,61 @@ pub async fn check(app: &App, places: &Places, json: bool) -> Result<()> {
         }
     }
     let findings = match Setup::with_settings(app, settings, &places.data) {
-        Err(error) => vec![finding("settings", Err(error))],
-        Ok(setup) => look(&setup).await,
+        Err(error) => vec![told("settings", Err(error))],
+        Ok(setup) => examine(&setup).await,
     };
     if json {
         println!("{}", serde_json::json!({ "app": app.name, "findings": findings }));
     } else {
         findings.iter().for_each(print);
     }
-    match findings.iter().filter(|finding| !finding.ok).count() {
-        0 => Ok(()),
-        1 => bail!("1 thing has to be put right first; see above"),
-        bad => bail!("{bad} things have to be put right first; see above"),
-    }
+    judge(&findings)
 }
 
-async fn look(setup: &Setup) -> Vec<Finding> {
+/// Looks at everything that the settings name: topics, feeds, stores. Changes nothing.
+pub async fn examine(setup: &Setup) -> Vec<Finding> {
     let planned = setup.pipelines.iter().map(Pipeline::id).collect::<Vec<_>>();
-    let mut findings = vec![finding("pipelines", Ok(planned.join(", ")))];
+    let mut findings = vec![Finding::good("pipelines", planned.join(", "))];
     for topic in setup.app.topics {
-        findings.push(finding(&format!("topic {}", topic.name), reach(setup, topic).await));
+        findings.push(told(&format!("topic {}", topic.name), reach(setup, topic).await));
     }
+    let groups: Vec<String> =
+        setup.pipelines.iter().map(|pipeline| pipeline.group.clone()).collect();
+    let roll = setup.pipelines.iter().map(|pipeline| pipeline.roll.every).max().unwrap_or_default();
+    let wanted = Wanted { topics: setup.app.topics, groups: &groups, roll };
+    findings.extend(setup.topics.examine(&wanted).await);
     for Feed { url, instead } in (setup.app.feeds)(&setup.settings) {
-        let answered = match (probe(&url).await, instead) {
+        let what = format!("feed {}", masked(&url));
+        findings.push(match (probe(&url).await, instead) {
+            (Ok(answered), _) => Finding::good(what, answered),
             (Err(error), Some(instead)) => {
-                Ok(format!("{:#}; {instead}", anyhow::Error::from(error)))
+                Finding::warning(what, format!("{:#}", anyhow::Error::from(error)), instead)
             }
-            (answered, _) => answered.map_err(anyhow::Error::from),
-        };
-        findings.push(finding(&format!("feed {}", masked(&url)), answered));
+            (Err(error), None) => told(&what, Err(error.into())),
+        });
     }
-    let lake = setup.stores.lake_store();
-    for (what, directory) in [("tables", setup.stores.tables()), ("lake", lake.root())] {
-        findings.push(finding(what, writable(directory)));
+    for lookup in setup.pipelines.iter().flat_map(Pipeline::lookups) {
+        findings.push(read(lookup).await);
     }
+    findings.extend(setup.stores.examine().await);
     findings
+}
+
+/// Reads a lookup table, which is small.
+async fn read(lookup: &Lookup) -> Finding {
+    let what = format!("lookup {}", lookup.name());
+    match lookup.refresh(SystemClock.now_ms()).await {
+        Ok(()) => {
+            Finding::good(what, format!("{} rows in {}", lookup.status().rows, lookup.place()))
+        }
+        // Workers wait for it; the producer may be about to make it.
+        Err(error) if error.is_retryable() => {
+            let remedy =
+                "workers wait until it can be read: make the table, or correct its settings";
+            Finding::warning(what, format!("{:#}", anyhow::Error::from(error)), remedy)
+        }
+        Err(error) => told(&what, Err(error.into())),
+    }
 }
 
 async fn reach(setup: &Setup, topic: &Topic) -> Result<String> {
@@ -77,30 +87,35 @@ async fn reach(setup: &Setup, topic: &Topic) -> Result<String> {
     ))
 }
 
-fn writable(directory: &Path) -> Result<String> {
-    let shown = directory.display();
-    let probe = directory.join(format!(".check-{}", std::process::id()));
-    std::fs::create_dir_all(directory)
-        .and_then(|()| std::fs::write(&probe, b"check"))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| format!("write to {shown}; make it writable, or choose another --data"))?;
-    Ok(format!("{shown} is writable"))
-}
-
-fn finding(what: &str, told: Result<String>) -> Finding {
+/// A good thing, or the error as a bad one.
+pub fn told(what: &str, told: Result<String>) -> Finding {
     match told {
-        Ok(told) => Finding { what: what.to_owned(), ok: true, told },
-        Err(error) => Finding { what: what.to_owned(), ok: false, told: format!("{error:#}") },
+        Ok(told) => Finding::good(what, told),
+        // An error says itself what to do.
+        Err(error) => Finding { remedy: None, ..Finding::bad(what, format!("{error:#}"), "") },
     }
 }
 
-fn print(finding: &Finding) {
+/// A line for a person, and one for what to do.
+pub fn print(finding: &Finding) {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mark = match (finding.ok, colours) {
-        (true, true) => "\u{1b}[32mok\u{1b}[0m  ",
-        (true, false) => "ok  ",
-        (false, true) => "\u{1b}[31mBAD\u{1b}[0m ",
-        (false, false) => "BAD ",
+    let (mark, colour) = match finding.state {
+        Health::Good => ("ok  ", 32),
+        Health::Warning => ("warn", 33),
+        Health::Bad => ("BAD ", 31),
     };
+    let mark = if colours { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
     println!("{mark} {}: {}", finding.what, finding.told);
+    if let Some(remedy) = &finding.remedy {
+        println!("     {remedy}");
+    }
+}
+
+/// Fails if something is bad.
+pub fn judge(findings: &[Finding]) -> Result<()> {
+    match findings.iter().filter(|finding| finding.state == Health::Bad).count() {
+        0 => Ok(()),
+        1 => bail!("1 thing has to be put right first; see above"),
+        bad => bail!("{bad} things have to be put right first; see above"),
+    }
 }

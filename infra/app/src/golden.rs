@@ -9,8 +9,8 @@ use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use millstream_config::Settings;
 use millstream_engine::{Pipeline, batch};
-use millstream_sinks::Stores;
 use millstream_sinks::lookup::rows_of_csv;
+use millstream_sinks::{Stores, Urls};
 use millstream_topic::Record;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,12 +33,7 @@ struct Input {
 /// committing it.
 pub fn check(app: &App, directory: &Path) -> Result<usize> {
     let settings = Settings::load(app.name, app.defaults, None, [])?;
-    let stores = Stores::open("sqlite://tables", "file://lake", directory)?;
-    // Only apps with a search index have the setting.
-    let stores = match settings.section::<String>("stores.search") {
-        Ok(search) => stores.with_search(&search, directory)?,
-        Err(_) => stores,
-    };
+    let stores = Stores::open(&Urls::embedded(), directory)?;
     let mut cases = 0;
     for case in std::fs::read_dir(directory).context("list the golden cases")? {
         // Planned anew, so that no case sees another one's lookup tables.

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use millstream_config::{Problem, Problems, Settings};
+use millstream_config::{Problem, Problems, Secret, Settings};
 use millstream_engine::{Options, Pipeline, Roll, World};
-use millstream_sinks::Stores;
+use millstream_sinks::{Stores, Urls};
 use millstream_topic::Backend;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -45,15 +45,8 @@ pub struct Setup {
 #[derive(Deserialize)]
 struct TopicsSection {
     url: String,
-}
-
-#[derive(Deserialize)]
-struct StoresSection {
-    tables: String,
-    lake: String,
-    /// Of apps that have a search index.
-    #[serde(default)]
-    search: String,
+    password: Secret,
+    settings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,19 +78,15 @@ impl Setup {
     /// Opens what these settings name. Directories are meant from `data`, which is made if missing.
     pub fn with_settings(app: &App, settings: Settings, data: &Path) -> Result<Self> {
         let topics: TopicsSection = settings.section("topics")?;
-        let places: StoresSection = settings.section("stores")?;
+        let urls: Urls = settings.section("stores")?;
         let worker: WorkerSection = settings.section("worker")?;
         let roll = roll(&settings)?;
         console::address(&settings)?;
-        let stores = Stores::open(&places.tables, &places.lake, data)?;
-        let stores = match places.search.as_str() {
-            "" => stores,
-            search => stores.with_search(search, data)?,
-        };
+        let stores = Stores::open(&urls, data)?;
         std::fs::create_dir_all(data).with_context(|| {
             format!("make the data directory {}; name a writable one by --data", data.display())
         })?;
-        let topics = millstream_topic::open(&topics.url, data)?;
+        let topics = millstream_topic::open(&topics.url, topics.password, &topics.settings, data)?;
         let stores = stores.with_topics(topics.clone());
         let pipelines = (app.pipelines)(&settings, &stores)?;
         for pipeline in &pipelines {

@@ -58,9 +58,14 @@ impl Where {
             .with_context(|| format!("there is no pipeline {id:?}; there are {}", known.join(", ")))
     }
 
-    /// Fails unless the data directory is there: most commands have nothing to do without it.
+    /// Fails unless the data directory is there, or all is on servers: most commands have nothing to do without it.
     pub fn must_exist(&self) -> Result<()> {
-        if !self.data.is_dir() {
+        let is_embedded = |app: &App| {
+            let settings = Setup::settings(app, self.of(app).config.as_deref());
+            let url = settings.and_then(|settings| Ok(settings.section::<String>("topics.url")?));
+            url.map_or(true, |url| url.starts_with("sqlite://"))
+        };
+        if !self.data.is_dir() && APPS.iter().all(is_embedded) {
             let data = self.data.display();
             bail!(
                 "there is no data in {data}: name its directory by --data, or try `millstream demo`"

@@ -4,15 +4,16 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::apps::Where;
+use crate::apps::{APPS, Where};
 use crate::show::say;
-use crate::{demo, dlq, position, query, verify};
+use crate::{demo, dlq, doctor, position, query, verify};
 
 const EXAMPLES: &str = "\
 Examples:
   millstream demo                                             five apps at work, and what came of it
   millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'
   millstream query --format csv 'SELECT * FROM weather'
+  millstream doctor                                           can every server be reached and used?
   millstream verify                                           is every sink exact?
   millstream dlq list                                         records that could not be worked off
   millstream position show                                    where every pipeline stands
@@ -41,6 +42,15 @@ enum Verb {
         json: bool,
         /// Only this pipeline (`app.pipeline`); may be repeated
         #[arg(value_name = "PIPELINE")]
+        only: Vec<String>,
+    },
+    /// Look at every server, topic and directory that the settings name, and say what to do; exit code 1 if any is bad
+    Doctor {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Only this app; may be repeated
+        #[arg(value_name = "APP", value_parser = clap::builder::PossibleValuesParser::new(APPS.map(|app| app.name)))]
         only: Vec<String>,
     },
     /// Dead letters: records that could not be worked off
@@ -74,6 +84,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Demo(options) => demo::demo(place, &options).await?,
         Verb::Query(options) => query::query(place, &options).await.map(|()| true)?,
         Verb::Verify { json, only } => verify::verify(place, &only, json).await?,
+        Verb::Doctor { json, only } => doctor::doctor(place, &only, json).await?,
         Verb::Dlq(verb) => dlq::dlq(place, verb).await.map(|()| true)?,
         Verb::Position(verb) => position::position(place, verb).await.map(|()| true)?,
         Verb::Rebuild { pipeline } => rebuild(place, &pipeline).map(|()| true)?,

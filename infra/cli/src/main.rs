@@ -5,12 +5,14 @@
 //! - [`demo`]: all apps' producers and workers in one bounded run, and a summary.
 //! - [`query`]: SQL over the lake and the tables.
 //! - [`verify`]: are all sinks exact?
+//! - [`doctor`]: can everything that the settings name be used?
 //! - [`dlq`]: dead letters: list, show, replay. [`position`]: where sinks stand, and the operator's choices.
 
 mod apps;
 mod command;
 mod demo;
 mod dlq;
+mod doctor;
 mod position;
 mod query;
 mod show;

@@ -3,23 +3,21 @@
 //! # Layout
 //! - [`lake`]: Parquet or CSV files in Hive partitions, on a [`lake::Store`].
 //! - [`lookup`]: tables that a pipeline's SQL joins, read from SQLite and MySQL.
-//! - [`search`]: indexes that answer free text, in tantivy.
-//! - [`sql`]: upserted rows and exact counters in SQLite.
+//! - [`search`]: indexes that answer free text, in tantivy. [`opensearch`]: the same on a server.
+//! - [`sql`]: upserted rows and exact counters in SQLite. [`mysql`]: the same in MySQL and MariaDB.
+//! - [`cassandra`]: upserted rows in Cassandra.
 //! - [`Upserted`]: such a table as it is read by those who fill an index from it.
-//! - [`Stores`]: the places of a configuration's URLs; hands out targets.
+//! - [`Stores`]: the places of a configuration's [`Urls`]; hands out targets.
 
-#[cfg(feature = "wip-cassandra")]
 pub mod cassandra;
 pub mod lake;
 pub mod lookup;
-#[cfg(feature = "wip-mysql")]
 pub mod mysql;
-#[cfg(feature = "wip-opensearch")]
 pub mod opensearch;
 pub mod search;
 pub mod sql;
 mod stores;
 mod upserted;
 
-pub use stores::Stores;
+pub use stores::{Stores, Urls};
 pub use upserted::Upserted;

@@ -5,11 +5,11 @@ use super::{Ready, Server, Wanted};
 /// One node without passwords, on loopback. Drivers are told the port they come by.
 pub async fn cassandra() -> &'static Server {
     static SHARED: OnceCell<Server> = OnceCell::const_new();
-    SHARED
-        .get_or_init(|| {
-            let wanted = Wanted::new("cassandra", "CASSANDRA", &[9042]);
-            let wanted = wanted.env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1").memory_mb(1400);
-            wanted.ready(Ready::Listens).share(|wanted, _| wanted)
-        })
-        .await
+    SHARED.get_or_init(|| wanted("cassandra").share(|wanted, _| wanted)).await
+}
+
+/// Such a node, called `name`.
+pub fn wanted(name: &str) -> Wanted {
+    let wanted = Wanted::new(name, "CASSANDRA", &[9042]).memory_mb(1400).ready(Ready::Healthy);
+    wanted.env("CASSANDRA_BROADCAST_RPC_ADDRESS", "127.0.0.1")
 }

@@ -59,6 +59,14 @@ pub fn wanted(name: &str, node: usize, brokers: usize) -> Wanted {
     wanted.memory_mb(900).ready(Ready::Healthy)
 }
 
+/// One broker for the caller alone.
+pub async fn start() -> Server {
+    let wanted = wanted("kafka", 1, 1);
+    let ports = wanted.choose_ports();
+    let wanted = advertise(wanted, "localhost", ports[&OUTSIDE]);
+    wanted.start_at(ports).await
+}
+
 fn advertise(wanted: Wanted, inside: &str, outside: u16) -> Wanted {
     let listeners = format!("OUTSIDE://127.0.0.1:{outside},INSIDE://{inside}:{INSIDE}");
     wanted.env("KAFKA_ADVERTISED_LISTENERS", &listeners)

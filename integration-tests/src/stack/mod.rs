@@ -23,13 +23,13 @@ mod server;
 mod wanted;
 mod witness;
 
-pub use cassandra::cassandra;
-pub use certificates::Certificates;
-pub use kafka::{Brokers, kafka, wanted as wanted_kafka};
-pub use mysql::{APP_PASSWORD, APP_USER, mariadb, mysql};
-pub use opensearch::opensearch;
+pub use cassandra::{cassandra, wanted as wanted_cassandra};
+pub use certificates::{Certificate, Certificates};
+pub use kafka::{Brokers, kafka, start as start_kafka, wanted as wanted_kafka};
+pub use mysql::{APP_PASSWORD, APP_USER, mariadb, mysql, wanted as wanted_mysql};
+pub use opensearch::{opensearch, wanted as wanted_opensearch};
 pub use runtime::block_on;
-pub use s3::{S3_KEY, S3_SECRET, s3};
+pub use s3::{S3_KEY, S3_SECRET, bucket, s3, s3_environment, wanted as wanted_s3};
 pub use server::{Exec, Server};
 pub use wanted::{Ready, Wanted, free_port};
 

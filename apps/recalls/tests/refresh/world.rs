@@ -92,7 +92,7 @@ impl World {
     /// Works off what is in the topic; then the table: numbers with their states.
     pub async fn table(&self) -> BTreeMap<String, String> {
         process::process(&self.setup, true, CancellationToken::new()).await.unwrap();
-        let path = self.setup.stores.tables().join("recalls.db");
+        let path = self.setup.stores.databases().unwrap().join("recalls.db");
         let table = sql::read_table(&path, "enforcement").unwrap();
         let mut rows = BTreeMap::new();
         for batch in &table.batches {

@@ -100,7 +100,7 @@ impl AsyncFileReader for LakeFile {
         let size = self.committed.bytes;
         async move {
             let policy =
-                options.map_or(PageIndexPolicy::Skip, |options| options.column_index_policy());
+                options.map_or(PageIndexPolicy::Skip, ArrowReaderOptions::column_index_policy);
             let reader = ParquetMetaDataReader::new()
                 .with_page_index_policy(policy)
                 .with_prefetch_hint(Some(FOOTER));

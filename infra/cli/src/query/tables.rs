@@ -51,8 +51,12 @@ async fn known(setup: &Setup) -> Result<Vec<Known>> {
         let name = table.table.clone();
         known.push(Known { database: "lake".to_owned(), name, place: Place::Lake(table) });
     }
-    let directory = setup.stores.tables().to_owned();
-    let databases = tokio::task::spawn_blocking(move || sql::databases(&directory)).await??;
+    let databases = match setup.stores.databases().map(ToOwned::to_owned) {
+        Some(directory) => {
+            tokio::task::spawn_blocking(move || sql::databases(&directory)).await??
+        }
+        None => Vec::new(),
+    };
     for database in databases {
         for table in database.tables {
             let place = Place::Database(database.path.clone());
