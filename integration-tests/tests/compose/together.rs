@@ -92,7 +92,7 @@ fn rows_are_there(stack: &Stack) {
     let cql = |table: &str| format!("scripts/stack cql 'SELECT COUNT(*) FROM {table}'");
     stack.counts("users in Cassandra", &cql("my_keyspace.user_details_5"));
     stack.counts("cities in Cassandra", &cql("weather.weather"));
-    stack.counts("patients on S3", "scripts/stack parquet count s3://lake/patients");
+    stack.counts("patients on S3", "scripts/stack parquet count s3://lake/patient_data");
     stack.counts(
         "recalls in OpenSearch",
         "scripts/stack exec -T opensearch curl -s 'http://127.0.0.1:9200/_cat/indices?h=docs.count'",
