@@ -6,7 +6,7 @@ use integration_tests::stack::{Certificates, Server, wanted_kafka};
 use millstream_config::Secret;
 use millstream_topic::{Backend, Outgoing, Topic, TopicError, TopicPartition};
 
-use crate::following::{Following, INSIDE, append};
+use crate::following::{Following, INSIDE, append, tool};
 
 const SASL_TLS: u16 = 9094;
 const TLS: u16 = 9095;
@@ -115,6 +115,7 @@ async fn a_locked_broker_lets_in_who_may_and_tells_the_others_why_not() {
     what_is_missing_is_granted_as_said(&locked).await;
     users_and_certificates_open_it(&locked).await;
     crate::examined::a_locked_broker(&locked).await;
+    who_is_locked_out_is_told(&locked).await;
 }
 
 /// Why `open` and a first look fail.
@@ -195,7 +196,10 @@ async fn granting<T>(
             Ok(done) => return (done, granted.len()),
             Err(error) => {
                 assert!(started.elapsed() < Duration::from_secs(60), "{what}: {error}");
-                assert!(!error.is_retryable() && error.to_string().contains("User:app"), "{error}");
+                assert!(
+                    !error.is_retryable() && error.to_string().contains("User:app"),
+                    "{what}: {error:?}"
+                );
                 last.clone_from(&error.to_string());
                 if !granted.contains(&last) {
                     eprintln!("{what}: {last}");
@@ -271,4 +275,26 @@ async fn users_and_certificates_open_it(locked: &Locked) {
             }
         }
     }
+}
+
+/// The password changes while a member is at work, and its connections are gone: it is told why nothing comes.
+async fn who_is_locked_out_is_told(locked: &Locked) {
+    let kafka = locked.app("protocol=classic");
+    let mut member = Following::join(&*kafka, "g-classic", "t-classic").await;
+    member.until_ours(1).await;
+    let password = "SCRAM-SHA-512=[password=another]";
+    let change =
+        ["--alter", "--entity-type", "users", "--entity-name", "app", "--add-config", password];
+    tool(&locked.server, "kafka-configs.sh", &change).await;
+    locked.server.stop().await;
+    locked.server.start().await;
+    let started = Instant::now();
+    let error = loop {
+        assert!(started.elapsed() < Duration::from_secs(90), "it goes on trying in silence");
+        if let Err(error) = member.step().await {
+            break error;
+        }
+    };
+    eprintln!("after {:?}: {error}", started.elapsed());
+    assert!(!error.is_retryable() && error.to_string().contains("no user app"), "{error:?}");
 }

@@ -61,23 +61,22 @@ impl Rights {
                     format!("{who} lacks the right Create on topic {}", self.topics.join(", "));
                 (why, grant(asker, self.operations, "topic", &self.topics))
             }
+            // Brokers before 2.8 look for the right IdempotentWrite on the cluster.
             Code::ClusterAuthorizationFailed => {
-                let why = format!("{who} lacks the right IdempotentWrite on the cluster");
-                (why, grant(asker, &["IdempotentWrite"], "cluster", &[]))
+                let topics = self.topics.join(", ");
+                let why = format!("{who} lacks the right Write on topic {topics}");
+                (why, grant(asker, self.operations, "topic", &self.topics))
             }
             _ => return None,
         })
     }
 }
 
-/// The command line that grants operations on resources of a kind ("topic", "group", "cluster").
+/// The command line that grants operations on resources of a kind ("topic", "group").
 pub(super) fn grant(asker: &Asker, operations: &[&str], kind: &str, names: &[String]) -> String {
     let operations: String =
         operations.iter().map(|operation| format!(" --operation {operation}")).collect();
-    let resources = match names {
-        [] => format!(" --{kind}"),
-        names => names.iter().map(|name| format!(" --{kind} {name}")).collect(),
-    };
+    let resources: String = names.iter().map(|name| format!(" --{kind} {name}")).collect();
     format!(
         "let the cluster's owner grant it: kafka-acls.sh --bootstrap-server {} --command-config \
          admin.properties --add --allow-principal '{}'{operations}{resources}",
@@ -110,7 +109,7 @@ mod tests {
         assert!(command.ends_with("--operation Read --group g"), "{command}");
         let (_, command) =
             Rights::write("t").missing(Code::ClusterAuthorizationFailed, &asker).expect("rights");
-        assert!(command.ends_with("--operation IdempotentWrite --cluster"), "{command}");
+        assert!(command.ends_with("--operation Write --topic t"), "{command}");
         assert_eq!(rights.missing(Code::Fail, &asker), None);
     }
 }

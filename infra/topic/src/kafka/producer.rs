@@ -50,6 +50,11 @@ pub(super) async fn append(
         return Ok(placed);
     };
     let doing = Doing::new(format!("append to topic {topic}"), asker, Rights::write(topic));
+    // Who may write nothing gets no producer number; the records then are told to be purged, and no more.
+    let error = match producer.client().fatal_error() {
+        Some((code @ Code::ClusterAuthorizationFailed, _)) => KafkaError::MessageProduction(code),
+        _ => error,
+    };
     Err(doing.failed(error))
 }
 

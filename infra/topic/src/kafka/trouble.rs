@@ -111,10 +111,8 @@ fn authentication(asker: &Asker, reason: &str) -> (String, String) {
 /// A broker that is starting, behind a proxy at that, closes connections too: nothing to be sure of.
 fn maybe(asker: &Asker, code: Option<Code>, reason: &str, state: &str) -> Option<String> {
     let server = server(reason);
-    let at_once = state.contains("APIVERSION_QUERY") || state.contains("in state UP");
-    if reason.contains("SSL handshake failed: Disconnected")
-        || (at_once && reason.contains("Disconnected"))
-    {
+    let early = ["APIVERSION_QUERY", "SSL_HANDSHAKE", "in state UP"];
+    if reason.contains("Disconnected") && early.iter().any(|at| state.contains(at)) {
         let user = if asker.mechanism.is_empty() { " or a user (user@host)" } else { "" };
         return Some(match asker.tls {
             true => {
