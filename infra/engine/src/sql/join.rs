@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr, Join, LogicalPlan};
 
-use super::Planner;
+use super::planner::Planner;
 use super::step::Step;
 
 impl Planner<'_> {

@@ -3,12 +3,14 @@
 //! a replay cuts batches differently and must make the same rows.
 //!
 //! # Layout
-//! - [`RowSql`]: from the text to steps. `step`: what they do.
+//! - [`RowSql`]: from the text to steps (`planner`). `step`: what they do. `refusals`: what is not row-wise.
 //! - `provenance`: which columns a lookup feeds. `certain`: what may be made of them. `join`: a LEFT JOIN as a step.
 
 mod certain;
 mod join;
+mod planner;
 mod provenance;
+mod refusals;
 mod step;
 
 use std::fmt;
@@ -19,15 +21,14 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::MemTable;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, TableReference};
+use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, Unnest, Volatility};
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use self::planner::Planner;
 use self::provenance::Fed;
+use self::refusals::refuse_unless_row_wise;
 use self::step::Step;
 use crate::decode::Decoded;
 use crate::lookup::{Lookup, Snapshot};
@@ -161,135 +162,6 @@ fn session(
         register(name, lookup.columns()).map_err(mistake)?;
     }
     Ok(context.state())
-}
-
-fn refuse_unless_row_wise(plan: &LogicalPlan, lookups: &[Arc<Lookup>]) -> Result<(), String> {
-    let mut why = None;
-    let walked = plan.apply_with_subqueries(|node| {
-        // Which joins may be is for their columns' provenance to tell.
-        let may_join = !lookups.is_empty() && matches!(node, LogicalPlan::Join(_));
-        let refused = if may_join { None } else { refused_node(node) };
-        why = refused.or_else(|| refused_expression(node));
-        Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    match (walked, why) {
-        (Err(error), _) => Err(error.strip_backtrace()),
-        (Ok(_), Some(why)) => Err(why),
-        (Ok(_), None) => Ok(()),
-    }
-}
-
-fn refused_node(node: &LogicalPlan) -> Option<String> {
-    let what = match node {
-        LogicalPlan::Projection(_)
-        | LogicalPlan::Filter(_)
-        | LogicalPlan::TableScan(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Unnest(_) => return None,
-        LogicalPlan::Aggregate(_) => "aggregates (GROUP BY, count, sum …)",
-        LogicalPlan::Window(_) => "window functions",
-        LogicalPlan::Sort(_) => "ORDER BY",
-        LogicalPlan::Limit(_) => "LIMIT",
-        LogicalPlan::Distinct(_) => "DISTINCT",
-        LogicalPlan::Join(_) => "joins",
-        LogicalPlan::Union(_) => "UNION",
-        LogicalPlan::Subquery(_) => "subqueries",
-        _ => "anything but a SELECT from the topic",
-    };
-    Some(format!("it is not row-wise: {what} can't be computed from one record alone"))
-}
-
-fn refused_expression(node: &LogicalPlan) -> Option<String> {
-    let mut why = None;
-    let _ = node.apply_expressions(|expression| {
-        expression.apply(|part| {
-            why = match part {
-                Expr::ScalarFunction(call)
-                    if call.func.signature().volatility != Volatility::Immutable =>
-                {
-                    let name = call.func.name();
-                    Some(format!("it is not row-wise: {name}() gives something else at a replay"))
-                }
-                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => {
-                    Some("it is not row-wise: it has a subquery".to_owned())
-                }
-                _ => None,
-            };
-            Ok(if why.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        })
-    });
-    why
-}
-
-/// Makes steps of an optimised plan.
-struct Planner<'a> {
-    state: &'a SessionState,
-    lookups: &'a [Arc<Lookup>],
-}
-
-impl Planner<'_> {
-    fn collect(&self, plan: &LogicalPlan, steps: &mut Vec<Step>) -> Result<(), String> {
-        match plan {
-            LogicalPlan::TableScan(scan) => {
-                steps.extend(scan.projection.clone().map(Step::Columns));
-                for filter in &scan.filters {
-                    steps.push(Step::Filter(self.physical(filter, &scan.projected_schema)?));
-                }
-            }
-            LogicalPlan::SubqueryAlias(alias) => self.collect(&alias.input, steps)?,
-            LogicalPlan::Filter(filter) => {
-                self.collect(&filter.input, steps)?;
-                let predicate = self.physical(&filter.predicate, filter.input.schema())?;
-                steps.push(Step::Filter(predicate));
-            }
-            LogicalPlan::Projection(projection) => {
-                self.collect(&projection.input, steps)?;
-                let input = projection.input.schema();
-                let columns = projection.expr.iter();
-                let columns = columns.map(|expression| self.physical(expression, input));
-                let columns = columns.collect::<Result<_, _>>()?;
-                let schema = Arc::new(projection.schema.as_arrow().clone());
-                steps.push(Step::Project { schema, columns });
-            }
-            LogicalPlan::Unnest(unnest) => {
-                self.collect(&unnest.input, steps)?;
-                steps.push(unnest_step(unnest)?);
-            }
-            LogicalPlan::Join(join) => {
-                self.collect(&join.left, steps)?;
-                steps.push(self.join_step(join)?);
-            }
-            LogicalPlan::EmptyRelation(_) => {
-                return Err("its WHERE is never true, so it would drop every record".to_owned());
-            }
-            other => return Err(format!("the planner made {} of it", other.display())),
-        }
-        Ok(())
-    }
-
-    fn physical(
-        &self,
-        expression: &Expr,
-        input: &DFSchema,
-    ) -> Result<Arc<dyn PhysicalExpr>, String> {
-        let made = self.state.create_physical_expr(expression.clone(), input);
-        made.map_err(|error| error.strip_backtrace())
-    }
-}
-
-fn unnest_step(unnest: &Unnest) -> Result<Step, String> {
-    let [(list, how)] = unnest.list_type_columns.as_slice() else {
-        return Err("it unnests something other than one list column".to_owned());
-    };
-    if how.depth != 1 || !unnest.struct_type_columns.is_empty() {
-        return Err("it unnests more than one level".to_owned());
-    }
-    Ok(Step::Unnest {
-        schema: Arc::new(unnest.schema.as_arrow().clone()),
-        list: *list,
-        columns: unnest.dependency_indices.clone(),
-        keep_empty: unnest.options.preserve_nulls(),
-    })
 }
 
 fn settled_schema(steps: &[Step], input: &SchemaRef) -> SchemaRef {
