@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use millstream_engine::Target;
+use millstream_engine::{Outcome, Target};
 use millstream_sinks::opensearch::OpenSearchTarget;
 use millstream_sinks::search::conformance::PIPELINE;
-use millstream_sinks::search::conformance::rows::{opened, put, range, rows, schema};
+use millstream_sinks::search::conformance::rows::{assignment, opened, put, range, rows, schema};
 
 use crate::place::Place;
 use crate::proxy::{Fault, Proxy};
@@ -25,20 +25,28 @@ async fn works_through(
     exact_for_others(&place, 1, UNTIL).await;
 }
 
+/// One of `kinds`, the same for the same request and in no order that work could fall in step with.
+fn chance(n: usize, kinds: u64) -> u64 {
+    let mixed = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (mixed ^ (mixed >> 27)) % kinds
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_without_room_are_sent_again_each_by_itself() {
     works_through("noroom", |asked| {
         let is_bulk = asked.path.contains("_bulk");
-        if is_bulk && asked.n % 3 > 0 { Fault::NoRoom } else { Fault::None }
+        if is_bulk && chance(asked.n, 3) > 0 { Fault::NoRoom } else { Fault::None }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_ask_for_patience_get_it() {
-    works_through("busy", |asked| match (asked.path.contains("_bulk"), asked.n % 4) {
-        (true, 1) => Fault::Say(429, "es_rejected_execution_exception"),
-        (_, 2) => Fault::Say(503, "service_unavailable_exception"),
+    works_through("busy", |asked| match (asked.path.contains("_bulk"), chance(asked.n, 24)) {
+        (true, 0..=7) => Fault::Say(429, "es_rejected_execution_exception"),
+        (_, 8) => Fault::Say(503, "service_unavailable_exception"),
+        (_, 9) => Fault::Say(500, "internal_server_error"),
         _ => Fault::None,
     })
     .await;
@@ -46,10 +54,11 @@ async fn servers_that_ask_for_patience_get_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_count_once() {
-    works_through("lost", |asked| match asked.n % 5 {
-        1 => Fault::Lose,
-        3 => Fault::Cut,
-        4 => Fault::Slow(Duration::from_millis(30)),
+    works_through("lost", |asked| match chance(asked.n, 24) {
+        0..=3 => Fault::Lose,
+        4 | 5 => Fault::Cut,
+        6 => Fault::Reset,
+        7 => Fault::Slow(Duration::from_millis(30)),
         _ => Fault::None,
     })
     .await;
@@ -62,14 +71,19 @@ async fn an_entry_whose_answer_was_lost_is_known_again() {
     let proxy = Proxy::to(&place.server).await;
     let target = OpenSearchTarget::new(place.through(proxy.address()), &INDEX, None);
     let mut sink = target.connect(PIPELINE, &schema()).await.unwrap();
-    let ours = millstream_sinks::search::conformance::rows::assignment(0);
+    let ours = assignment(0);
     let first = put(&mut sink, 0, vec![rows(&[["Z-1", "Acme", "", "", "", ""]], 1)], vec![]).await;
     let second = range(&first, vec![rows(&[["Z-2", "Beta", "", "", "", ""]], 2)], vec![]);
-    // Look, rows, entry.
-    proxy.at(3, Fault::Lose);
+    // Look, rows, entry: lost once, it is sent again at once; lost twice, the engine is told.
+    proxy.set(|asked| if matches!(asked.n, 3 | 4) { Fault::Lose } else { Fault::None });
     let lost = sink.commit(&ours, &second).await.unwrap_err();
     assert!(lost.is_retryable(), "{lost}");
-    proxy.set(|_| Fault::None);
-    assert_eq!(sink.commit(&ours, &second).await.unwrap(), millstream_engine::Outcome::Committed);
+    assert_eq!(sink.commit(&ours, &second).await.unwrap(), Outcome::Committed);
     assert_eq!(opened(&mut sink, 0).await, second.entry);
+    let third = range(&second.entry, vec![rows(&[["Z-3", "Gamma", "", "", "", ""]], 3)], vec![]);
+    proxy.at(3, Fault::Lose);
+    assert_eq!(sink.commit(&ours, &third).await.unwrap(), Outcome::Committed);
+    let other = target.connect(PIPELINE, &schema()).await;
+    let superseded = other.unwrap().commit(&ours, &third).await.unwrap();
+    assert_eq!(superseded, Outcome::Superseded, "somebody else's");
 }

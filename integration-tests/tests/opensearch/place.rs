@@ -22,7 +22,19 @@ impl Place {
     }
 
     pub fn on(server: &Server, name: &str) -> Self {
-        Self { server: server.address(), prefix: format!("{}-", stack::unique(name)) }
+        Self::at(server.address(), name)
+    }
+
+    fn at(server: String, name: &str) -> Self {
+        Self { server, prefix: format!("{}-", stack::unique(name)) }
+    }
+
+    /// On the server that the environment names, an Elasticsearch say; on the shared one if it names none.
+    pub async fn elsewhere(name: &str) -> Self {
+        match std::env::var("MILLSTREAM_TEST_SEARCH") {
+            Ok(server) => Self::at(server, name),
+            Err(_) => Self::new(name).await,
+        }
     }
 
     pub fn open(&self) -> OpenSearch {

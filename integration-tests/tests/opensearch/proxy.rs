@@ -166,6 +166,9 @@ impl State {
         server.write_all(body).await?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer).await?;
+        // The client is to know that it can't ask again on this connection.
+        let end = answer.windows(2).position(|two| two == b"\r\n").unwrap_or(answer.len());
+        answer.splice(end..end, b"\r\nConnection: close".iter().copied());
         Ok(answer)
     }
 }

@@ -21,14 +21,14 @@ fn index(name: &str) -> Index {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_passes_the_suite_of_sinks() {
-    let place = Place::new("sinks").await;
+    let place = Place::elsewhere("sinks").await;
     let make = |case: &str| Fixture::new(OpenSearchTarget::new(place.open(), &index(case), None));
     conformance::sink(&make).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_passes_the_suite_of_indexes() {
-    let place = Place::new("indexes").await;
+    let place = Place::elsewhere("indexes").await;
     questions::index(&|index, seed| place.fixture(index, seed)).await;
 }
 

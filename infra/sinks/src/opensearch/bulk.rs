@@ -70,7 +70,7 @@ impl Item {
 
 /// Writes one document.
 pub(super) async fn one(server: &Server, build: &str, item: Item) -> Result<Written, Fault> {
-    let results = write(server, build, vec![item]).await?;
+    let results = write(server, build, std::iter::once(item)).await?;
     results.first().copied().ok_or_else(|| Fault::unreadable("a document's result"))
 }
 
@@ -79,10 +79,10 @@ pub(super) async fn one(server: &Server, build: &str, item: Item) -> Result<Writ
 pub(super) async fn write(
     server: &Server,
     build: &str,
-    items: Vec<Item>,
+    items: impl Iterator<Item = Item> + Send,
 ) -> Result<Vec<Written>, Fault> {
-    let requests: Vec<_> = in_requests(items).collect();
-    let results: Vec<_> = stream::iter(requests)
+    // Documents of the next request are made while the server works on those before.
+    let results: Vec<_> = stream::iter(in_requests(items))
         .map(|items| until_taken(server, build, items))
         .buffered(AT_ONCE)
         .try_collect()
@@ -90,8 +90,8 @@ pub(super) async fn write(
     Ok(results.concat())
 }
 
-fn in_requests(items: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
-    let mut items = items.into_iter().peekable();
+fn in_requests(items: impl Iterator<Item = Item>) -> impl Iterator<Item = Vec<Item>> {
+    let mut items = items.peekable();
     std::iter::from_fn(move || {
         let mut bytes = items.peek()?.lines.len();
         let mut taken = vec![items.next()?];
@@ -209,7 +209,9 @@ mod tests {
     #[test]
     fn requests_have_a_bound() {
         let item = |bytes: usize| Item::put("a".to_owned(), &Value::from("x".repeat(bytes)));
-        let lengths = |items| in_requests(items).map(|items| items.len()).collect::<Vec<_>>();
+        let lengths = |items: Vec<Item>| {
+            in_requests(items.into_iter()).map(|items| items.len()).collect::<Vec<_>>()
+        };
         assert_eq!(lengths(vec![]), [0_usize; 0]);
         assert_eq!(lengths(vec![item(1); 2 * DOCUMENTS + 1]), [DOCUMENTS, DOCUMENTS, 1]);
         assert_eq!(lengths(vec![item(BYTES / 3); 4]), [2, 2]);

@@ -14,7 +14,7 @@ use super::faults::Fault;
 use super::fetch;
 use super::positions::{self, Kept};
 use super::{documents, names};
-use crate::search::changes::Changes;
+use crate::search::changes::{Change, Changes};
 
 /// One worker's side of an index.
 #[derive(Debug)]
@@ -103,8 +103,8 @@ fn is_ours(ours: &Ours, entry: &Entry, kept: Kept) -> Result<Before, Fault> {
 }
 
 /// Rows and marks. Each is written unless a newer version is there.
-pub(super) fn items(ours: &Ours, changes: &Changes) -> Vec<Item> {
-    let item = |change: &crate::search::changes::Change| {
+pub(super) fn items(ours: &Ours, changes: &Changes) -> impl Iterator<Item = Item> + Send {
+    let item = move |change: &Change| {
         let document = match change.row {
             None => documents::mark(change).into(),
             Some((batch, row)) => {
@@ -114,7 +114,7 @@ pub(super) fn items(ours: &Ours, changes: &Changes) -> Vec<Item> {
         };
         Item::newest(names::row(&change.key), change.version, &document)
     };
-    changes.keys.iter().map(item).collect()
+    changes.keys.iter().map(item)
 }
 
 /// Creates the entry: from now on the range counts.

@@ -5,13 +5,14 @@
 //! | `row` | rows | all columns; kept, not searched |
 //! | `key`, `version` | rows, deletion marks | the key; what orders the writes of one key |
 //! | `live`, `deleted` | rows, marks | tell them apart; the served alias shows what is live |
-//! | `words` | rows | words, not stemmed, of ids and of texts that count: for typos and beginnings |
+//! | `words` | rows | the words, each once and not stemmed, of ids and of texts that count: for typos and beginnings |
 //! | `text.<column>` | rows | a text: stemmed words with their positions |
 //! | `value.<column>`, `folded.<column>` | rows | of other kinds: the value; the value in lower case |
 //! | `suggest.<column>` | rows | a text that is suggested: `text`, `plain`, `starts`, `length` |
 //! | `at`, `seq`, `by`, `entry` | ledger | see `positions` |
 //!
-//! What is derived from `row` isn't kept twice: it is left out of `_source`.
+//! What is derived from `row` isn't kept twice: it is left out of `_source`. Words come in lower case, without accents, a
+//! blank apart; what others search for is analysed by the server to the same.
 
 use serde_json::{Map, Value, json};
 
@@ -21,10 +22,10 @@ use crate::search::{Field, Index, Kind};
 
 /// How builds are laid out; another number means that older ones are replaced.
 const LAYOUT: u32 = 1;
-/// A server drops longer words, as tantivy does.
+/// Longer words are dropped, as tantivy does.
 const LONGEST_WORD: u32 = 39;
-/// Beginnings of words for typos in them.
-const BEGINNINGS: (u32, u32) = (2, 20);
+/// Beginnings of words for typos in them, which are looked for from four letters on.
+const BEGINNINGS: (u32, u32) = (3, 12);
 /// When what was written is found.
 const REFRESH: &str = "1s";
 
@@ -74,9 +75,11 @@ fn settings(replicas: &Replicas) -> Value {
                 "beginnings": {"type": "edge_ngram", "min_gram": min, "max_gram": max},
             },
             "analyzer": {
-                "prose": analyzer(&["asciifolding", "lowercase", "short", "stems"]),
-                "words": analyzer(&["asciifolding", "lowercase", "short"]),
-                "beginnings": analyzer(&["asciifolding", "lowercase", "short", "beginnings"]),
+                "prose": analyzer("whitespace", &["stems"]),
+                "words": analyzer("whitespace", &[]),
+                "beginnings": analyzer("whitespace", &["beginnings"]),
+                "asked_prose": analyzer("words", &["asciifolding", "lowercase", "short", "stems"]),
+                "asked_words": analyzer("words", &["asciifolding", "lowercase", "short"]),
             },
         },
     });
@@ -87,8 +90,8 @@ fn settings(replicas: &Replicas) -> Value {
     json!({"index": settings})
 }
 
-fn analyzer(filters: &[&str]) -> Value {
-    json!({"type": "custom", "tokenizer": "words", "filter": filters})
+fn analyzer(tokenizer: &str, filters: &[&str]) -> Value {
+    json!({"type": "custom", "tokenizer": tokenizer, "filter": filters})
 }
 
 fn mappings(index: &Index, meta: Value) -> Value {
@@ -96,7 +99,7 @@ fn mappings(index: &Index, meta: Value) -> Value {
     let keyword = || json!({"type": "keyword"});
     let words = |analyzer: &str| {
         json!({
-            "type": "text", "analyzer": analyzer, "search_analyzer": "words",
+            "type": "text", "analyzer": analyzer, "search_analyzer": "asked_words",
             "index_options": "docs", "norms": false,
         })
     };
@@ -119,7 +122,7 @@ fn mappings(index: &Index, meta: Value) -> Value {
             "live": {"type": "boolean"},
             "deleted": {"type": "boolean"},
             "words": all,
-            "text": of(|field| is_text(field).then(|| json!({"type": "text", "analyzer": "prose"}))),
+            "text": of(|field| is_text(field).then(prose)),
             "value": of(|field| (!is_text(field)).then(|| json!({"type": "keyword"}))),
             "folded": of(|field| (!is_text(field)).then(|| json!({"type": "keyword"}))),
             "suggest": of(|field| field.suggest.then(suggested)),
@@ -134,6 +137,10 @@ fn mappings(index: &Index, meta: Value) -> Value {
 
 fn is_text(field: &Field) -> bool {
     matches!(field.kind, Kind::Text { .. })
+}
+
+fn prose() -> Value {
+    json!({"type": "text", "analyzer": "prose", "search_analyzer": "asked_prose"})
 }
 
 fn suggested() -> Value {

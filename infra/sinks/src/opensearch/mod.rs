@@ -43,6 +43,8 @@ mod server;
 mod snapshot;
 mod suggestions;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use reader::OpenSearchReader;
 pub use server::OpenSearch;

@@ -167,13 +167,13 @@ impl Server {
         self.dialect.get_or_try_init(look).await.copied()
     }
 
-    /// Sends a request to the host that answered last, or to the next one that does. All our requests may be sent
-    /// twice.
+    /// Sends a request to the host that answered last, or to the next one; to a single host twice, as one that closes
+    /// an idle connection does so while it is used again. All our requests may be sent twice.
     pub async fn send(&self, call: &Call) -> Result<Value, Fault> {
         let client = self.client()?;
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failed = Fault::unreadable("anything");
-        for n in 0..self.bases.len() {
+        for n in 0..self.bases.len().max(2) {
             let at = (first + n) % self.bases.len();
             match self.once(&client, &self.bases[at], call).await {
                 Err(fault @ Fault::Unreachable(_)) => failed = fault,

@@ -18,7 +18,6 @@ mod following;
 pub mod rows;
 mod suggesting;
 
-use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -151,7 +151,7 @@ pub(crate) fn slot_name(prefix: char, column: &str) -> String {
 }
 
 /// Words in lower case.
-pub(super) fn words() -> TextAnalyzer {
+pub(crate) fn words() -> TextAnalyzer {
     TokenizerManager::default().get(WORDS).unwrap_or_default()
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn lowered(text: &str) -> String {
 }
 
 /// What an analyzer makes of a text.
-pub(super) fn tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
+pub(crate) fn tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     analyzer.token_stream(text).process(&mut |token| tokens.push(token.text.clone()));
     tokens
