@@ -191,7 +191,7 @@ fn joined(pieces: Vec<Decoded>) -> Vec<Decoded> {
     }
 }
 
-/// Leaves out the rows of records that have a null in a required column, or are dead already.
+/// Leaves out the rows of records that have a null in a required column, can't be held by the sink, or are dead already.
 fn without_dead(pipeline: &Pipeline, rows: Decoded, dead: &mut Vec<Dead>) -> Option<Decoded> {
     let mut bad: HashSet<u32> = dead.iter().map(|dead| dead.index as u32).collect();
     for name in &pipeline.required {
@@ -204,6 +204,12 @@ fn without_dead(pipeline: &Pipeline, rows: Decoded, dead: &mut Vec<Dead>) -> Opt
             }
         }
     }
+    for (row, reason) in pipeline.target.unfit(&without_looked_up(pipeline, &rows.batch)) {
+        if bad.insert(rows.origin[row]) {
+            let index = rows.origin[row] as usize;
+            dead.push(Dead { index, kind: Kind::Refused, reason });
+        }
+    }
     if bad.is_empty() {
         return Some(rows);
     }
@@ -211,6 +217,23 @@ fn without_dead(pipeline: &Pipeline, rows: Decoded, dead: &mut Vec<Dead>) -> Opt
     let batch = filter_record_batch(&rows.batch, &mask).ok()?;
     let origin = rows.origin.iter().copied().filter(|index| !bad.contains(index)).collect();
     Some(Decoded { batch, origin })
+}
+
+/// The columns that are the record's own: a replay finds the same in them, so they may decide what becomes of it.
+fn without_looked_up(pipeline: &Pipeline, rows: &RecordBatch) -> RecordBatch {
+    let looked_up = pipeline.transform.looked_up();
+    if looked_up.is_empty() {
+        return rows.clone();
+    }
+    let schema = rows.schema();
+    let names = schema.fields().iter().map(|field| field.name());
+    let own: Vec<_> = names
+        .enumerate()
+        .filter(|(_, name)| !looked_up.contains(name))
+        .map(|(place, _)| place)
+        .collect();
+    // Places of its own columns always are there.
+    rows.project(&own).unwrap_or_else(|_| rows.clone())
 }
 
 fn with_versions(rows: Decoded, versions: &[i64]) -> Rows {

@@ -77,6 +77,12 @@ pub trait Target: Send + Sync + Debug {
         visit: &mut (dyn FnMut(RecordBatch) -> Result<(), SinkError> + Send),
     ) -> Result<(), SinkError>;
 
+    /// Rows it can never hold, by number, each with the reason: their records are dead-lettered. Says the same whenever
+    /// it is asked; no I/O.
+    fn unfit(&self, _rows: &RecordBatch) -> Vec<(usize, String)> {
+        Vec::new()
+    }
+
     /// Has what is derived from the topic alone built anew, beside what is served meanwhile; the worker begins
     /// with its next commit, or when it starts. Refused by targets that can't. May block for a moment.
     fn rebuild(&self) -> Result<(), SinkError> {

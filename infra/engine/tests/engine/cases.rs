@@ -1,9 +1,13 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
 use millstream_engine::ledger::EntryKind;
 use millstream_engine::memory_sink::MemoryTarget;
-use millstream_engine::{Options, Target};
-use millstream_topic::dead_letter::{self, DeadLetter};
+use millstream_engine::{About, Options, Sink, SinkError, Target};
+use millstream_topic::dead_letter::{self, DeadLetter, Kind};
 use millstream_topic::{Outgoing, Subscriptions, TopicPartition, Topics};
 
 use crate::stage::{EVENTS, Stage, event, partition};
@@ -80,6 +84,56 @@ async fn case_12_poison_records_go_one_by_one() {
         assert!(letters.iter().any(|letter| letter.value.as_deref() == Some(value)), "{value:?}");
     }
     assert!(letters.iter().all(|l| l.pipeline == "test.events" && !l.reason.is_empty()));
+}
+
+/// A table that can't hold one of the rows.
+#[derive(Debug)]
+struct Choosy(MemoryTarget);
+
+#[async_trait]
+impl Target for Choosy {
+    fn about(&self) -> About {
+        self.0.about()
+    }
+
+    fn unfit(&self, rows: &RecordBatch) -> Vec<(usize, String)> {
+        let ids = rows.column_by_name("id").expect("column id").as_string::<i32>();
+        let seven = |(row, id): (usize, Option<&str>)| {
+            (id == Some("k7")).then(|| (row, "there can be no k7".to_owned()))
+        };
+        ids.iter().enumerate().filter_map(seven).collect()
+    }
+
+    async fn connect(
+        &self,
+        pipeline: &str,
+        schema: &SchemaRef,
+    ) -> Result<Box<dyn Sink>, SinkError> {
+        self.0.connect(pipeline, schema).await
+    }
+
+    async fn scan(
+        &self,
+        pipeline: &str,
+        visit: &mut (dyn FnMut(RecordBatch) -> Result<(), SinkError> + Send),
+    ) -> Result<(), SinkError> {
+        self.0.scan(pipeline, visit).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_the_sink_can_never_hold_are_dead_letters() {
+    let mut stage = Stage::new().await;
+    stage.pipeline.target = Arc::new(Choosy(stage.target.clone()));
+    stage.send(0, 20).await;
+    let totals = stage.catch_up().await.expect("catch up");
+    assert_eq!((totals.delivered, totals.dead_lettered), (19, 1));
+    stage.assert_exact(19).await;
+    assert!(!stage.numbers().contains(&7));
+    let name = dead_letter::topic_for("events");
+    let slice = stage.topics.read(&TopicPartition::new(name, 0), 0, 100).await.expect("read");
+    let letter = DeadLetter::from_record(&slice.records[0]).expect("letter");
+    assert_eq!((letter.kind, letter.reason.as_str()), (Kind::Refused, "there can be no k7"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,14 +10,12 @@ use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
 use super::faults::Fault;
+use super::keys;
 use super::positions::{self, Positions, prepared};
 use super::statements;
 use super::values::{Bound, Stored};
 use crate::sql::layout::Layout;
 use crate::sql::merge::{Action, Change, changes};
-
-/// The longest partition key, with the two bytes and the end mark that each of several columns takes.
-const MOST_KEY_BYTES: usize = 65_535;
 
 /// Who commits, and how.
 pub(super) struct Commit<'a> {
@@ -70,7 +68,7 @@ impl Ready {
         for (field, column) in values.schema_ref().fields().iter().zip(values.columns()) {
             columns.push((field.name().clone(), Stored::of(column).map_err(broken)?));
         }
-        let ready = Self { columns, changes };
+        let mut ready = Self { columns, changes };
         ready.check_keys(layout)?;
         Ok(ready)
     }
@@ -79,30 +77,23 @@ impl Ready {
         self.columns.iter().find(|(known, _)| known == name).map(|(_, stored)| stored)
     }
 
-    /// Before anything is written: Cassandra takes no empty key of one column, and none beyond 64 KiB.
-    fn check_keys(&self, layout: &Layout) -> Result<(), SinkError> {
-        let key: Vec<_> = layout.kept.key().iter().map(|name| self.column(name)).collect();
-        for change in &self.changes {
-            let sizes = key.iter().flatten().map(|column| column.bytes(change.row));
-            let why = match sizes.clone().flatten().sum::<usize>() + 3 * (key.len() - 1) {
-                0 if key.len() == 1 && sizes.clone().all(|size| size == Some(0)) => {
-                    "a row's key is empty".to_owned()
-                }
-                bytes if bytes > MOST_KEY_BYTES => {
-                    format!("a row's key has {bytes} bytes, more than {MOST_KEY_BYTES}")
-                }
-                _ => continue,
-            };
-            return Err(SinkError::refused(
-                format!(
-                    "write to table {}, whose key is {}",
-                    layout.table,
-                    layout.kept.key().join(", ")
-                ),
-                why,
-                "leave such rows out in the pipeline's SQL, or pass the record with `millstream position skip`",
-            ));
+    /// A key that can't be there need not be deleted. A row with such a key would have been dead-lettered.
+    fn check_keys(&mut self, layout: &Layout) -> Result<(), SinkError> {
+        let Self { columns, changes } = self;
+        let names = layout.kept.key();
+        let find = |name: &String| columns.iter().find(|(known, _)| known == name);
+        let key: Vec<_> =
+            names.iter().filter_map(|name| find(name).map(|(_, stored)| stored)).collect();
+        let is_put = |change: &&Change| matches!(change.action, Action::Put(_));
+        let mut problems =
+            changes.iter().filter(is_put).map(|change| keys::problem(&key, change.row));
+        if let Some(why) = problems.find_map(|problem| problem) {
+            let doing =
+                format!("write a row to table {}, whose key is {}", layout.table, names.join(", "));
+            let remedy = "leave such rows out in the pipeline's SQL, or pass the record with `millstream position skip`";
+            return Err(SinkError::refused(doing, why, remedy));
         }
+        changes.retain(|change| keys::problem(&key, change.row).is_none());
         Ok(())
     }
 }

@@ -137,6 +137,18 @@ impl Fault {
         }
     }
 
+    /// The server knows no such table or column: yet, or any more.
+    pub fn is_unheard_of(&self) -> bool {
+        match self.cause() {
+            Cause::Said(DbError::Invalid, text) => {
+                ["unconfigured table", "does not exist", "Undefined column", "Unknown identifier"]
+                    .iter()
+                    .any(|words| text.contains(words))
+            }
+            _ => false,
+        }
+    }
+
     fn cause(&self) -> Cause<'_> {
         match self {
             Self::Execution(error) => of_execution(error),
@@ -421,22 +433,7 @@ mod tests {
         );
         assert!(!said(DbError::Unauthorized, "x").is_uncertain());
         assert!(!said(DbError::Invalid, "x").is_uncertain());
-    }
-
-    #[test]
-    fn only_idempotent_statements_are_sent_again_and_not_for_ever() {
-        let error = RequestAttemptError::DbError(DbError::Overloaded, String::new());
-        let mut sent = 1;
-        let mut tries = Tries(1);
-        // `RequestInfo` can't be made outside of the driver; what decides is tested through the server in
-        // integration-tests. Here: the count.
-        while tries.0 < TRIES {
-            tries.0 += 1;
-            sent += 1;
-        }
-        assert_eq!(sent, TRIES);
-        tries.reset();
-        assert_eq!(tries.0, 1);
-        assert!(matches!(of_attempt(&error), Cause::Said(DbError::Overloaded, _)));
+        assert!(said(DbError::Invalid, "table t does not exist").is_unheard_of());
+        assert!(said(DbError::Invalid, "Column x already exists").is_there_already());
     }
 }

@@ -21,17 +21,18 @@
 //! the *same* version Cassandra keeps the greater value of each column, not the first one; versions are unique within a
 //! topic's partition, and a key has one partition, so that takes code that was changed between a crash and the replay of
 //! its range. A deletion is remembered for `gc_grace_seconds` (ten days unless the table says otherwise): what is
-//! written later must not be older than that.
+//! written later must not be older than that. Records whose key is empty or longer than 64 KiB are dead-lettered.
 //!
 //! # Layout
 //! - [`Cassandra`]: the cluster, from its URL; connects when first used. [`CassandraTable`]: the target.
-//! - `layout`, `statements`: what may be a table, and the CQL for it. `values`: Arrow values as CQL values and back.
+//! - `layout`, `keys`, `statements`: what may be a table and a row's key, and the CQL for it. `values`: Arrow values as CQL values and back.
 //! - `opening`, `owner`: what `connect` makes, and for whom. `sink`, `commit`, `positions`: the steps above.
 //! - `scan`: reading. `examine`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
 
 mod commit;
 mod examine;
 mod faults;
+mod keys;
 mod layout;
 mod opening;
 mod owner;

@@ -35,6 +35,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// | `replication` | copies of a new keyspace's rows; default: 3, or the number of nodes if they are fewer |
 /// | `create` | `off`: keyspaces, tables and columns are made by somebody else, who is told the CQL |
 /// | `consistency` | who must acknowledge a write: `local_quorum` (default), `quorum`, `each_quorum` |
+/// | | a worker that moves to another datacenter finds all rows there only with `each_quorum` |
 /// | `concurrency` | writes of one commit under way at once, 64 |
 /// | `tls`, `ca` | as everywhere; a node's certificate must name the node's IP address |
 #[derive(Clone)]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,9 +12,12 @@ use super::layout::layout;
 use super::scan::Reading;
 use super::server::Cassandra;
 use super::sink::CassandraSink;
-use super::{opening, owner, positions};
+use super::{keys, opening, owner, positions};
 use crate::Upserted;
-use crate::sql::layout::Kept;
+use crate::sql::layout::{Kept, Layout};
+
+/// How long a node may take to know a table that another worker has just made.
+const HEARSAY: Duration = Duration::from_secs(5);
 
 /// A table of a keyspace that keeps, per key, the row with the highest version. Rows carry whole values: null
 /// overwrites.
@@ -45,6 +49,17 @@ impl CassandraTable {
         self.server.session().await
     }
 
+    async fn try_connect(
+        &self,
+        session: &Arc<Session>,
+        pipeline: &str,
+        wanted: &Layout,
+    ) -> Result<CassandraSink, Fault> {
+        let (server, keyspace) = (&self.server, self.keyspace.as_str());
+        let owned = opening::own(server, session, keyspace, pipeline, wanted).await?;
+        CassandraSink::new(server.clone(), session.clone(), keyspace, wanted.clone(), owned).await
+    }
+
     fn told(&self, doing: &str) -> impl Fn(Fault) -> SinkError {
         let doing = format!("{doing} table {}", self.table);
         move |fault| fault.told(&doing, self.server.endpoint())
@@ -67,6 +82,10 @@ impl Target for CassandraTable {
         true
     }
 
+    fn unfit(&self, rows: &RecordBatch) -> Vec<(usize, String)> {
+        keys::unfit(self.kept.key(), rows)
+    }
+
     async fn connect(
         &self,
         pipeline: &str,
@@ -74,12 +93,17 @@ impl Target for CassandraTable {
     ) -> Result<Box<dyn Sink>, SinkError> {
         let wanted = layout(&self.keyspace, &self.table, &self.kept, schema)?;
         let session = self.session().await?;
-        let (server, keyspace) = (&self.server, self.keyspace.as_str());
-        let owned = opening::own(server, session, keyspace, pipeline, &wanted).await;
-        let owned = owned.map_err(self.told("connect to"))?;
-        let sink =
-            CassandraSink::new(server.clone(), session.clone(), keyspace, wanted, owned).await;
-        Ok(Box::new(sink.map_err(self.told("connect to"))?))
+        let asked = Instant::now();
+        loop {
+            match self.try_connect(session, pipeline, &wanted).await {
+                Ok(sink) => return Ok(Box::new(sink)),
+                // A node lists a new table a moment before it takes statements for it.
+                Err(fault) if fault.is_unheard_of() && asked.elapsed() < HEARSAY => {
+                    tokio::time::sleep(HEARSAY / 50).await;
+                }
+                Err(fault) => return Err(self.told("connect to")(fault)),
+            }
+        }
     }
 
     async fn scan(

@@ -140,12 +140,16 @@ impl Stored {
         })
     }
 
-    /// Whether a key column could not hold the row's value: Cassandra has no empty keys, and none beyond 64 KiB.
-    pub fn bytes(&self, row: usize) -> Option<usize> {
+    /// How many bytes the value takes in a key; at most, for decimals.
+    pub fn bytes(&self, row: usize) -> usize {
         match self {
-            Self::Text(texts) => Some(texts.value(row).len()),
-            Self::Blob(blobs) => Some(blobs.value(row).len()),
-            _ => None,
+            Self::Text(texts) => texts.value(row).len(),
+            Self::Blob(blobs) => blobs.value(row).len(),
+            Self::TinyInt(_) | Self::Boolean(_) => 1,
+            Self::SmallInt(_) => 2,
+            Self::Int(_) | Self::Float(_) | Self::Date(_) => 4,
+            Self::BigInt(_) | Self::Double(_) | Self::Timestamp(_) => 8,
+            Self::Decimal(_) => 20,
         }
     }
 
