@@ -119,6 +119,26 @@ async fn of_two_workers_of_one_name_the_new_protocol_lets_the_second_wait() {
     second.until_ours(2).await;
 }
 
+/// As workers are replaced one after the other by such that take the new protocol.
+#[tokio::test]
+async fn a_group_changes_to_the_new_protocol_while_it_works() {
+    let server = kafka().await;
+    let name = unique("moving");
+    let (old, new) =
+        (following::kafka(server, PROTOCOLS[0]), following::kafka(server, PROTOCOLS[1]));
+    following::topic(&*old, &name, 4).await;
+    let mut first = Following::join(&*old, &name, &name).await;
+    first.until_ours(4).await;
+    let mut second = Following::join(&*new, &name, &name).await;
+    until_all(&mut [&mut first, &mut second], "both work", |all| {
+        all.iter().all(|member| member.ours.len() == 2)
+    })
+    .await;
+    assert!(first.ours.keys().all(|at| !second.ours.contains_key(at)));
+    drop(first);
+    second.until_ours(4).await;
+}
+
 /// A broker that knows the classic protocol only; nothing is said of protocols in the URL.
 #[tokio::test]
 async fn older_brokers_get_the_classic_protocol() {

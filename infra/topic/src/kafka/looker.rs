@@ -11,6 +11,7 @@ use super::errors::{Doing, code, is_silence, told};
 use super::quiet::Quiet;
 use super::settings::Settings;
 use super::topics::PATIENCE;
+use super::trouble::Trouble;
 use crate::TopicError;
 
 /// How long a try may take: what librdkafka heard meanwhile may end the waiting.
@@ -63,7 +64,7 @@ impl Looker {
                 return Err(doing.failed(error));
             }
             let trouble = self.asker.trouble_looked_into();
-            let certain = trouble.filter(|trouble| trouble.is_certain());
+            let certain = trouble.filter(Trouble::is_certain);
             if let Some(trouble) = certain {
                 return Err(doing.stopped_by(&trouble, error));
             }
