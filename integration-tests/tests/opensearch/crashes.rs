@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use integration_tests::chance::Chance;
+use millstream_engine::ledger::Assignment;
+use millstream_engine::{Outcome, Target};
+use millstream_sinks::opensearch::OpenSearchTarget;
+use millstream_sinks::search::conformance::{PIPELINE, rows};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
 use crate::proxy::{Fault, Proxy};
-use crate::workers::{Worker, exact, exact_for_others};
+use crate::workers::{INDEX, Worker, exact, exact_for_others};
 
 const UNTIL: i64 = 40;
 const ROLL: i64 = 7;
@@ -103,4 +107,31 @@ async fn racing_workers_put_in_each_record_once() {
     workers.join_all().await;
     exact(&place, 3, until, "after a race").await;
     exact_for_others(&place, 3, until).await;
+}
+
+/// Rows that nobody's entry speaks of are there, made by other code.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_crash_left_are_made_by_the_code_that_counts() {
+    let place = Place::new("codes").await;
+    let proxy = Proxy::to(&place.server).await;
+    let mut made = Vec::new();
+    for (code, firm) in [("a", "Old"), ("b", "New")] {
+        let at = if code == "a" { place.through(proxy.address()) } else { place.open() };
+        let target = OpenSearchTarget::new(at, &INDEX, None);
+        let ours = Assignment { fingerprint: code.to_owned(), ..rows::assignment(0) };
+        let mut sink = target.connect(PIPELINE, &rows::schema()).await.unwrap();
+        let after = sink.open(&ours).await.unwrap().entry().clone();
+        let row = [["Z-1", firm, "", "", "", ""], ["Z-2", firm, "", "", "", ""]];
+        let mut range = rows::range(&after, vec![rows::rows(&row, 5)], vec![]);
+        range.entry.fingerprint = code.to_owned();
+        // Look, rows, and nobody hears of the entry, which isn't made.
+        proxy.at(3, Fault::Park);
+        tokio::select! {
+            () = proxy.parked() => {}
+            outcome = sink.commit(&ours, &range) => made.push((code, outcome.unwrap())),
+        }
+    }
+    assert_eq!(made, [("b", Outcome::Committed)]);
+    let target = OpenSearchTarget::new(place.open(), &INDEX, None);
+    assert_eq!(rows::scan(&target).await.unwrap(), ["Z-1=New", "Z-2=New"]);
 }

@@ -12,7 +12,7 @@
 //! Making an index is the fence: of two workers that make number `n + 1` one succeeds. A switch is one change of
 //! aliases. A build that was replaced stays for a while, for those who are reading it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
 use millstream_engine::SinkError;
@@ -132,7 +132,7 @@ impl Place {
         Ok(builds)
     }
 
-    async fn indices(&self, expression: &str) -> Result<Map<String, Value>, Fault> {
+    pub(super) async fn indices(&self, expression: &str) -> Result<Map<String, Value>, Fault> {
         let call = Call::get(format!("{expression}?ignore_unavailable=true&{SHAPE}"));
         match self.server().send(&call).await {
             Ok(Value::Object(found)) => Ok(found),
@@ -215,88 +215,6 @@ impl Place {
         Ok(bulk::one(self.server(), &build.id, item).await? == Written::Done)
     }
 
-    /// From now on the next build is served, and there is no next one.
-    pub async fn serve(&self, current: Option<&Named>, next: &Named) -> Result<(), Fault> {
-        let Names { served, next: waiting } = &self.names;
-        let mut actions = vec![
-            // If somebody else has made the switch, or a later one, there is nothing to remove, and nothing happens.
-            json!({"remove": {"index": next.id, "alias": waiting, "must_exist": true}}),
-            json!({"add": {"index": next.id, "alias": served, "filter": mapping::is_live()}}),
-        ];
-        if let Some(current) = current {
-            actions.push(json!({"remove": {"index": current.id, "alias": served}}));
-        }
-        let switch = Call::post("_aliases", json!({"actions": actions}));
-        match self.server().send(&switch).await {
-            Ok(_) => {}
-            Err(fault) if fault.is_gone() => return Ok(()),
-            Err(fault) => return Err(fault),
-        }
-        tracing::info!("index {served} is served from build {}", next.id);
-        match current {
-            Some(current) => self.retire(&current.id).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Says that another build is filled in this one's place: ranges for this one are superseded from now on.
-    pub async fn replaced(&self, build: &str) -> Result<(), Fault> {
-        let item = Item::create(names::REPLACED.to_owned(), &json!({"state": {}}));
-        unless_gone(bulk::one(self.server(), build, item).await)
-    }
-
-    /// Says since when a build isn't served any more.
-    async fn retire(&self, build: &str) -> Result<(), Fault> {
-        let item = Item::put(names::REPLACED.to_owned(), &json!({"state": {"since_ms": now_ms()}}));
-        unless_gone(bulk::one(self.server(), build, item).await)
-    }
-
-    /// Removes builds that have had no name for longer than `grace`.
-    pub async fn tidy(&self, grace: Duration) -> Result<(), Fault> {
-        let all = self.indices(&format!("{}-*", self.names.served)).await?;
-        for (id, found) in &all {
-            let ours = &found["mappings"]["_meta"]["millstream"]["index"];
-            let names = [&self.names.served, &self.names.next];
-            let is_named = names.iter().any(|name| found["aliases"].get(name.as_str()).is_some());
-            if is_named || self.names.number(id).is_none() || *ours != self.index.name {
-                continue;
-            }
-            let fetched = fetch::documents(self.server(), id, &[names::REPLACED.to_owned()]).await;
-            let since = match fetched {
-                Ok(documents) => documents.into_iter().next().flatten(),
-                Err(fault) if fault.is_gone() => continue,
-                Err(fault) => return Err(fault),
-            };
-            let since = since.and_then(|fetched| fetched.source["state"]["since_ms"].as_i64());
-            let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
-            match since {
-                // Somebody died before saying so.
-                None => self.retire(id).await?,
-                Some(since) if now_ms().saturating_sub(since) < grace => {}
-                Some(_) => unless_gone(self.server().send(&Call::delete(id.as_str(), None)).await)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the waiting name from builds that were given up.
-    pub async fn give_up(&self, build: &str) -> Result<(), Fault> {
-        let remove = json!({"remove": {"index": build, "alias": self.names.next}});
-        let call = Call::post("_aliases", json!({"actions": [remove]}));
-        unless_gone(self.server().send(&call).await)
-    }
-
-    /// Asks for a new build in this one's place; a worker begins it within seconds.
-    pub async fn wish(&self, build: &str) -> Result<(), Fault> {
-        let item = Item::put(names::WISH.to_owned(), &json!({"state": {"since_ms": now_ms()}}));
-        bulk::one(self.server(), build, item).await.map(|_| ())
-    }
-
-    pub async fn is_wished_for(&self, build: &str) -> Result<bool, Fault> {
-        let there = fetch::which(self.server(), build, &[names::WISH.to_owned()]).await?;
-        Ok(there == [true])
-    }
-
     fn in_the_way(&self, name: &str) -> SinkError {
         SinkError::refused(
             format!("find index {} at {}", self.index.name, self.server().origin.shown),
@@ -315,13 +233,6 @@ fn state(value: Value) -> Result<State, Fault> {
 
 pub(super) fn unreadable(error: serde_json::Error) -> Fault {
     Fault::Unreadable(format!("what is kept about a build can't be read: {error}"))
-}
-
-fn unless_gone<T>(done: Result<T, Fault>) -> Result<(), Fault> {
-    match done {
-        Err(fault) if !fault.is_gone() => Err(fault),
-        _ => Ok(()),
-    }
 }
 
 /// For what people read, and for how long builds are kept.

@@ -44,6 +44,12 @@ impl Item {
         Self::of("index", id, &meta, document)
     }
 
+    /// As [`Item::newest`], and also if that has the same version.
+    pub fn as_new(id: String, version: i64, document: &Value) -> Self {
+        let meta = json!({"_id": id, "version": version.max(0), "version_type": "external_gte"});
+        Self::of("index", id, &meta, document)
+    }
+
     /// Makes what isn't there.
     pub fn create(id: String, document: &Value) -> Self {
         let meta = json!({"_id": id});

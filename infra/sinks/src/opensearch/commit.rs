@@ -33,10 +33,11 @@ pub(super) struct Ours {
 pub(super) type Told = HashMap<String, Vec<i64>>;
 
 /// `build`: the one in which the partition was opened. Superseded also where another one has taken its place: the
-/// partition is opened again, and stands where that one does.
+/// partition is opened again, and stands where that one does. `is_renewed`: other code was at work before, and may have
+/// left rows of this range, whose versions are the same.
 pub(super) async fn commit(
     ours: &Ours,
-    build: &str,
+    (build, is_renewed): (&str, bool),
     at: &TopicPartition,
     range: &Range,
 ) -> Result<Outcome, Fault> {
@@ -48,7 +49,7 @@ pub(super) async fn commit(
     }
     let changes = Changes::of(&ours.place.index, &range.rows, &range.deletes)?;
     if !changes.keys.is_empty() {
-        match bulk::write(ours.place.server(), build, items(ours, &changes)).await {
+        match bulk::write(ours.place.server(), build, items(ours, &changes, is_renewed)).await {
             Ok(_) => {}
             Err(fault) if fault.is_gone() => return Ok(Outcome::Superseded),
             Err(fault) => return Err(fault),
@@ -102,8 +103,12 @@ fn is_ours(ours: &Ours, entry: &Entry, kept: Kept) -> Result<Before, Fault> {
     Ok(if is_ours { Before::Ours } else { Before::Superseded })
 }
 
-/// Rows and marks. Each is written unless a newer version is there.
-pub(super) fn items(ours: &Ours, changes: &Changes) -> impl Iterator<Item = Item> + Send {
+/// Rows and marks. Each is written unless a newer version is there, or, unless `over` is set, the same.
+pub(super) fn items(
+    ours: &Ours,
+    changes: &Changes,
+    over: bool,
+) -> impl Iterator<Item = Item> + Send {
     let item = move |change: &Change| {
         let document = match change.row {
             None => documents::mark(change).into(),
@@ -112,7 +117,8 @@ pub(super) fn items(ours: &Ours, changes: &Changes) -> impl Iterator<Item = Item
                 documents::row(&ours.place.index, &ours.schema, change, (texts, row))
             }
         };
-        Item::newest(names::row(&change.key), change.version, &document)
+        let made = if over { Item::as_new } else { Item::newest };
+        made(names::row(&change.key), change.version, &document)
     };
     changes.keys.iter().map(item)
 }

@@ -17,7 +17,7 @@
 //!
 //! # Layout
 //! - [`OpenSearch`]: the server. `server` (requests), `dialect` (which server it is), `fetch` (documents by name), `faults`, `examine`.
-//! - [`OpenSearchTarget`]: the writing side. `builds` (which one is served), `opening`, `seeding`, `commit`,
+//! - [`OpenSearchTarget`]: the writing side. `sink` (one worker's connection), `builds` (which one is served), `switching`, `opening`, `seeding`, `commit`,
 //!   `positions`, `scan`; `bulk` (documents with per-item results), `documents` (rows as such), `mapping`, `names`.
 //! - [`OpenSearchReader`]: asking. It follows an index and answers from a `snapshot` of it: `matching` (what was typed
 //!   as the server's queries), `asking` (a query's request and its answer), `suggestions`.
@@ -40,8 +40,10 @@ mod reader;
 mod scan;
 mod seeding;
 mod server;
+mod sink;
 mod snapshot;
 mod suggestions;
+mod switching;
 mod target;
 #[cfg(test)]
 mod tests;

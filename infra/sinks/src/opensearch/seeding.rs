@@ -149,7 +149,7 @@ async fn pour(
         };
         let changes = Changes::of(&ours.place.index, &[rows], &[])?;
         count += changes.keys.len();
-        bulk::write(ours.place.server(), &build.id, items(ours, &changes)).await?;
+        bulk::write(ours.place.server(), &build.id, items(ours, &changes, false)).await?;
     }
     let read = reading.await.map_err(|error| SinkError::unavailable("read the seed", error))?;
     Ok((read?, count))
