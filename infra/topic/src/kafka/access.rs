@@ -18,6 +18,10 @@ impl Rights {
         Self::on([topic.to_owned()], &["Describe"])
     }
 
+    pub(super) fn configs(topic: &str) -> Self {
+        Self::on([topic.to_owned()], &["DescribeConfigs"])
+    }
+
     pub(super) fn create(topic: &str) -> Self {
         Self::on([topic.to_owned()], &["Create", "Describe", "DescribeConfigs"])
     }

@@ -198,12 +198,12 @@ impl Topics for Kafka {
     async fn info(&self, name: &str) -> Result<Option<TopicInfo>, TopicError> {
         Topic::check_name(name)?;
         let (looker, asked) = (self.looker()?, name.to_owned());
-        let doing = topics::looking(&looker, name);
         let Some((mut info, broker)) = blocking(move || topics::look(&looker, &asked)).await?
         else {
             return Ok(None);
         };
-        info.cleanup = topics::cleanup(&*self.admin()?, &doing, name, broker).await?;
+        info.cleanup =
+            topics::cleanup(&*self.admin()?, self.settings.asker(), name, broker).await?;
         Ok(Some(info))
     }
 

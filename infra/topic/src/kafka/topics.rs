@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -5,6 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataPartition;
 
 use super::access::Rights;
+use super::asker::Asker;
 use super::described;
 use super::errors::{Doing, code, remedy};
 use super::looker::Looker;
@@ -113,13 +115,15 @@ pub(super) fn look(looker: &Looker, topic: &str) -> Result<Option<(TopicInfo, i3
     Ok(Some((info, broker)))
 }
 
-/// What the brokers do with the topic's old records. Brokers that don't tell count as deleting.
+/// What the brokers do with the topic's old records. Brokers that don't know the question count as deleting; who may
+/// not ask it is refused, since tombstones would be taken for poison.
 pub(super) async fn cleanup(
     admin: &Admin,
-    doing: &Doing,
+    asker: &Arc<Asker>,
     topic: &str,
     broker: i32,
 ) -> Result<Cleanup, TopicError> {
+    let doing = Doing::new(format!("look at topic {topic}"), asker, Rights::configs(topic));
     let asked = [ResourceSpecifier::Topic(topic)];
     let options = options().broker_id((broker >= 0).then_some(broker));
     let answer = match admin.describe_configs(asked.iter(), &options).await {
@@ -128,7 +132,7 @@ pub(super) async fn cleanup(
     };
     let policy = match answer {
         Some(Ok(config)) => config.get("cleanup.policy").and_then(|entry| entry.value.clone()),
-        Some(Err(code)) if remedy(code).is_none() => {
+        Some(Err(code)) if remedy(code).is_none() || code == Code::TopicAuthorizationFailed => {
             return Err(doing.failed(KafkaError::AdminOp(code)));
         }
         _ => None,

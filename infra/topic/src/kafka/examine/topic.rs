@@ -101,8 +101,8 @@ async fn found(kafka: &Kafka, name: String) -> Result<Option<Found>, TopicError>
 
 /// The topic's settings by name.
 async fn settings(kafka: &Kafka, name: &str) -> Result<HashMap<String, String>, TopicError> {
-    let rights = Rights { operations: &["DescribeConfigs"], ..Rights::describe(name) };
-    let doing = Doing::new(format!("look at topic {name}"), kafka.settings.asker(), rights);
+    let doing = format!("look at topic {name}");
+    let doing = Doing::new(doing, kafka.settings.asker(), Rights::configs(name));
     let asked = [ResourceSpecifier::Topic(name)];
     let answers = kafka.admin()?.describe_configs(asked.iter(), &topics::options()).await;
     let answer = match answers {
@@ -230,7 +230,7 @@ impl Seen<'_> {
             _ => "records are kept".to_owned(),
         };
         format!(
-            "{partitions} partitions of {replicas} replicas, {needed} of them in sync at least; {kept}"
+            "partitions: {partitions}, replicas of each: {replicas}, in sync at least: {needed}; {kept}"
         )
     }
 
