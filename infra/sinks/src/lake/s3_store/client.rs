@@ -144,9 +144,12 @@ async fn connect(options: &Options) -> Result<Client, SinkError> {
             format!("add region=… to {}, or set AWS_REGION", options.setting),
         ));
     }
-    let mut config =
-        aws_sdk_s3::config::Builder::from(&shared).force_path_style(options.path_style);
-    config.set_endpoint_url(options.endpoint.clone().or(shared.endpoint_url().map(str::to_owned)));
+    let elsewhere = options.endpoint.is_some() || shared.endpoint_url().is_some();
+    let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        .force_path_style(options.path_style.unwrap_or(elsewhere));
+    if let Some(endpoint) = &options.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
     if !options.checksum {
         config = config
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -22,7 +22,8 @@ pub(super) struct Options {
     pub region: Option<String>,
     pub profile: Option<String>,
     pub endpoint: Option<String>,
-    pub path_style: bool,
+    /// `None`: where the store is not AWS's own.
+    pub path_style: Option<bool>,
     /// PEM of the authorities to be trusted.
     pub ca: Option<Vec<u8>>,
     pub checksum: bool,
@@ -62,7 +63,7 @@ impl Options {
             prefix: url.path.trim_matches('/').to_owned(),
             region: url.take("region"),
             profile: url.take("profile"),
-            path_style: url.take_switch("path_style")?.unwrap_or(endpoint.is_some()),
+            path_style: url.take_switch("path_style")?,
             endpoint,
             ca,
             checksum: url.take_switch("checksum")?.unwrap_or(true),
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_url_says_where_and_how() {
         let plain = read("s3://my.bucket-1", "").unwrap();
-        assert_eq!((plain.place().as_str(), plain.path_style), ("s3://my.bucket-1", false));
+        assert_eq!((plain.place().as_str(), plain.path_style), ("s3://my.bucket-1", None));
         assert_eq!((plain.uploads, plain.checksum, plain.create), (UPLOADS, true, false));
         assert_eq!(plain.resource(""), "arn:aws:s3:::my.bucket-1");
         let options = read(
@@ -177,10 +178,10 @@ mod tests {
         assert_eq!(options.place(), "s3://bucket/a/b");
         assert_eq!(options.resource("t/x"), "arn:aws:s3:::bucket/a/b/t/x");
         assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:7070"));
-        assert!(options.path_style && options.create && !options.checksum);
+        assert!(options.create && !options.checksum);
         assert_eq!((options.uploads, options.timeout), (2, Duration::from_secs(3)));
         let own = read("s3://bucket?endpoint=https://s3.example&path_style=off", "").unwrap();
-        assert!(!own.path_style);
+        assert_eq!(own.path_style, Some(false));
     }
 
     #[test]
