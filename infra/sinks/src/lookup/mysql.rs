@@ -135,7 +135,9 @@ impl Mysql {
 
     /// A table that isn't there may come; what is denied, or named wrongly, is for somebody to correct.
     fn told(&self, doing: &str, error: Error) -> LookupError {
-        let Error::Server(server) = &error else { return LookupError::unavailable(doing, error) };
+        let Error::Server(server) = &error else {
+            return LookupError::unavailable(doing, innermost(&error));
+        };
         let why = server.message.clone();
         let user = if self.endpoint.user.is_empty() { "the user" } else { &self.endpoint.user };
         match server.code {
@@ -159,9 +161,15 @@ impl Mysql {
                 LookupError::refused(doing, "a value doesn't fit its column", "correct the rows")
             }
             1062 => LookupError::refused(doing, "a key stands twice", "correct the rows"),
-            _ => LookupError::unavailable(doing, error),
+            _ => LookupError::unavailable(doing, why),
         }
     }
+}
+
+/// The driver wraps a fault of the network several times, each time with the same words.
+fn innermost(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |one| one.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Without parameters a server sends every value as a text.
