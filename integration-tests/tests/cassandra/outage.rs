@@ -60,21 +60,22 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
         let records: Vec<_> =
             records.iter().map(|(key, n, version)| (key.as_str(), *n, *version)).collect();
         let range = range(&after, &records);
-        loop {
-            most = most.max(resident_mb());
-            match sink.commit(&assignment(0), &range).await {
-                Ok(outcome) => {
-                    assert_eq!(outcome, Outcome::Committed);
-                    break;
-                }
-                Err(error) => {
-                    assert!(error.is_retryable(), "{error}");
-                    failures += 1;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+        most = most.max(resident_mb());
+        match sink.commit(&assignment(0), &range).await {
+            Ok(Outcome::Committed) => after = range.entry,
+            // A node alone that is killed forgets what it acknowledged within the last ten seconds (its log's
+            // `commitlog_sync_period`): the end of it, so that no row is missing that the position counts.
+            Ok(Outcome::Superseded) => {
+                after = last(&mut sink, 0).await;
+                assert!(after.seq + 1 < range.entry.seq, "nobody else is there: {after:?}");
+                println!("the node forgot ranges {} to {}", after.seq + 1, range.entry.seq - 1);
+            }
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                failures += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        after = range.entry;
         reached.store(after.seq, Ordering::Relaxed);
     }
     outage.await.unwrap();

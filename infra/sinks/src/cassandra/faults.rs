@@ -297,6 +297,9 @@ fn grant(text: &str) -> Option<String> {
             format!("KEYSPACE \"{keyspace}\"")
         }
         Some(("keyspace", name)) => format!("KEYSPACE \"{name}\""),
+        Some(("all", rest)) if rest.starts_with("tables in ") => {
+            format!("KEYSPACE \"{}\"", &rest["tables in ".len()..])
+        }
         _ => resource.to_uppercase(),
     };
     Some(format!("GRANT {right} ON {on} TO \"{user}\""))
@@ -404,7 +407,9 @@ mod tests {
     fn what_stays_says_what_to_do() {
         let missing = "User app has no MODIFY permission on <table k.Words> or any of its parents";
         let creating = "User app has no CREATE permission on <all keyspaces> or any of its parents";
+        let inside = "User app has no CREATE permission on <all tables in k> or any of its parents";
         for (error, text, remedy) in [
+            (DbError::Unauthorized, inside, "GRANT CREATE ON KEYSPACE \"k\" TO \"app\""),
             (DbError::Unauthorized, missing, "GRANT MODIFY ON KEYSPACE \"k\" TO \"app\""),
             (DbError::Unauthorized, creating, "GRANT CREATE ON ALL KEYSPACES TO \"app\""),
             (DbError::Unauthorized, "no", "grant the user"),
