@@ -78,7 +78,9 @@ pub(super) async fn own(
                 continue;
             }
         };
-        check_owned(&record.owned, pipeline, wanted, there || !record.made)?;
+        // Another worker may have made it between the two looks: a record that says so comes after the table.
+        let there = there || !record.made || positions::exists(session, table).await?;
+        check_owned(&record.owned, pipeline, wanted, there)?;
         if !record.made {
             make(session, &record.owned.layout).await?;
         }
