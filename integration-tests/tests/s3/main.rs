@@ -4,7 +4,7 @@
 //! # Layout
 //! - `place`: buckets of the shared server. `proxy`: what goes wrong between a worker and S3.
 //! - `workers`: workers that put numbered records into a table, and what must be there in the end.
-//! - `suites`, `crashes`, `faults`, `outage`, `refusals`, `long_objects`, `doctor`: the tests.
+//! - `apps`, `suites`, `crashes`, `faults`, `outage`, `refusals`, `long_objects`, `doctor`: the tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
     reason = "a test fails by panicking, and tells what it saw"
 )]
 
+mod apps;
 mod crashes;
 mod doctor;
 mod faults;
