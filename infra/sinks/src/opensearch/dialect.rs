@@ -47,7 +47,7 @@ impl Dialect {
             Self::OpenSearch(..) => format!("{index}/_search/point_in_time?keep_alive={keep}"),
             Self::Elasticsearch(..) => format!("{index}/_pit?keep_alive={keep}"),
         };
-        Call { method: reqwest::Method::POST, path, body: super::server::Body::Nothing }
+        Call::bare_post(path)
     }
 
     pub fn point_of(self, answer: &Value) -> Result<String, Fault> {

@@ -74,6 +74,11 @@ impl Call {
         Self { method: Method::POST, path: path.into(), body: Body::Json(body) }
     }
 
+    /// Without a body: where none is needed Elasticsearch takes none.
+    pub fn bare_post(path: impl Into<String>) -> Self {
+        Self { method: Method::POST, path: path.into(), body: Body::Nothing }
+    }
+
     pub fn put(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::PUT, path: path.into(), body: Body::Json(body) }
     }
