@@ -85,7 +85,7 @@ impl RowSql {
         let plan = futures::executor::block_on(state.create_logical_plan(text)).map_err(mistake)?;
         refuse_unless_row_wise(&plan, lookups).map_err(|why| refused(why, REMEDY))?;
         // As it will be computed, with the casts that the planner puts in.
-        let settled = state.analyzer().execute_and_check(plan, &state.config_options(), |_, _| ());
+        let settled = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| ());
         let plan = settled.map_err(mistake)?;
         let fed = Fed::by(&plan, table, lookups).map_err(|why| refused(why, provenance::REMEDY))?;
         let plan = state.optimize(&plan).map_err(mistake)?;

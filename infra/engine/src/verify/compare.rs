@@ -103,7 +103,7 @@ impl Expected {
         let mut visit = |batch: RecordBatch| {
             let batch = as_declared(&schema, &batch)?;
             let versions = self.versions.iter().filter_map(|name| batch.column_by_name(name));
-            unversioned += versions.map(|column| column.null_count()).sum::<usize>();
+            unversioned += versions.map(Array::null_count).sum::<usize>();
             duplicated += self.strike_out(&batch).map_err(|error| refused(error.to_string()))?;
             Ok(())
         };

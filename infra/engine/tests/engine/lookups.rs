@@ -276,7 +276,9 @@ async fn a_planned_range_is_finished_with_another_snapshot() {
     worker.kill().await;
     stage.send(200, 300).await;
     for number in 0..2 {
-        let last = stage.target.snapshot().ledger[&partition(number)].last().map(|e| e.next());
+        let last = stage.target.snapshot().ledger[&partition(number)]
+            .last()
+            .map(millstream_engine::ledger::Entry::next);
         stage.target.plan(&partition(number), last.expect("an entry") + 20);
     }
     colours.hold(250, 2);

@@ -120,6 +120,6 @@ pub fn rows_of_csv(text: &str, columns: &SchemaRef) -> Result<RecordBatch, Looku
         return Err(refused());
     }
     let reader = ReaderBuilder::new(columns.clone()).with_header(true).build(text.as_bytes());
-    let batches = reader.and_then(|rows| rows.collect::<Result<Vec<_>, _>>());
+    let batches = reader.and_then(Iterator::collect::<Result<Vec<_>, _>>);
     batches.and_then(|batches| concat_batches(columns, &batches)).map_err(|_| refused())
 }
