@@ -29,6 +29,11 @@
 //! - `opening`, `owner`: what `connect` makes, and for whom. `sink`, `commit`, `positions`: the steps above.
 //! - `scan`: reading. `examine`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "the driver's errors are large, and each has cost a request already"
+)]
+
 mod commit;
 mod examine;
 mod faults;

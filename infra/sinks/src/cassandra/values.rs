@@ -215,29 +215,29 @@ impl SerializeRow for Bound<'_> {
         context: &RowSerializationContext<'_>,
         writer: &mut RowWriter<'_>,
     ) -> Result<(), SerializationError> {
-        let mut kinds = context.columns().iter().map(|column| column.typ());
-        let next = |kinds: &mut dyn Iterator<Item = _>| {
-            kinds.next().ok_or_else(|| SerializationError::new(TooMany))
+        let columns = context.columns();
+        let mut taken = 0;
+        let mut next = || {
+            let column = columns.get(taken).ok_or_else(|| SerializationError::new(OtherNumber))?;
+            taken += 1;
+            Ok::<_, SerializationError>(column.typ())
         };
         if let Some(first) = self.first {
-            first.serialize(next(&mut kinds)?, writer.make_cell_writer())?;
+            first.serialize(next()?, writer.make_cell_writer())?;
         }
         for column in self.columns {
-            let (kind, cell) = (next(&mut kinds)?, writer.make_cell_writer());
+            let (kind, cell) = (next()?, writer.make_cell_writer());
             match column {
                 Some(column) => column.write(self.row, kind, cell)?,
-                None => None::<i64>.serialize(
-                    &ColumnType::Native(scylla::cluster::metadata::NativeType::BigInt),
-                    cell,
-                )?,
+                None => cell.set_null(),
             };
         }
         for last in self.last.iter().chain(&self.last) {
-            last.serialize(next(&mut kinds)?, writer.make_cell_writer())?;
+            last.serialize(next()?, writer.make_cell_writer())?;
         }
-        match kinds.next() {
-            None => Ok(()),
-            Some(_) => Err(SerializationError::new(TooMany)),
+        match taken == columns.len() {
+            true => Ok(()),
+            false => Err(SerializationError::new(OtherNumber)),
         }
     }
 
@@ -248,7 +248,7 @@ impl SerializeRow for Bound<'_> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the statement has another number of values than the row")]
-struct TooMany;
+struct OtherNumber;
 
 /// Gathers the values of one column of a result.
 pub(super) enum Gathered {
