@@ -19,6 +19,9 @@ use super::server::Call;
 const KEEP: &str = "5m";
 /// Asked nothing for so long, it is to be asked something.
 const STALE_AFTER: Duration = Duration::from_secs(60);
+/// How long is waited before asking again a server that has no room just now, for memory say.
+const BUSY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_000)];
 const SHAPE: &str = "filter_path=pit_id,hits.total,hits.hits._score,hits.hits._source,hits.hits.sort,hits.hits.fields,aggregations";
 /// So many of what was found out are kept.
 const KEPT: usize = 2_000;
@@ -62,7 +65,16 @@ impl Snapshot {
         let point = locked(&self.point).clone();
         body["pit"] = json!({"id": point, "keep_alive": KEEP});
         let call = Call::post(format!("_search?allow_partial_search_results=false&{SHAPE}"), body);
-        let answer = self.place.server().send(&call).await?;
+        let server = self.place.server();
+        let mut answer = server.send(&call).await;
+        for pause in BUSY_PAUSES {
+            if !matches!(&answer, Err(fault) if fault.status() == Some(429)) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            answer = server.send(&call).await;
+        }
+        let answer = answer?;
         if let Some(id) = answer["pit_id"].as_str() {
             id.clone_into(&mut locked(&self.point));
         }

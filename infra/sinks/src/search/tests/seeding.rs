@@ -5,7 +5,6 @@ use std::sync::Arc;
 use millstream_engine::{Sink, Target};
 
 use super::world::{Fixed, PIPELINE, World, assignment, rows, schema};
-use super::*;
 
 async fn connect(world: &World, seed: &Arc<Fixed>) -> Box<dyn Sink> {
     world.target(Some(seed.clone())).connect(PIPELINE, &schema()).await.unwrap()
