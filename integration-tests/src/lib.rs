@@ -10,7 +10,7 @@
 //! - [`deployed`]: apps on servers of their own, and what the servers' clients show.
 //! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
-//! - [`words`]: a slow count of words. [`chance`]: randomness that can be had again.
+//! - [`words`]: a slow count of words. [`users`]: users out of their text. [`chance`]: randomness that can be had again.
 //! - [`tree`]: the sources, for the tests that check rules on them.
 
 #![allow(
@@ -32,6 +32,7 @@ pub mod http;
 mod running;
 pub mod stack;
 pub mod tree;
+pub mod users;
 pub mod wait;
 pub mod words;
 

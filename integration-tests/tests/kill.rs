@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use integration_tests::chance::Chance;
-use integration_tests::disk::{self, Stored};
+use integration_tests::disk;
+use integration_tests::users::user;
 use integration_tests::words::{self, Counts};
 use integration_tests::{Data, Running, assert_exact, number, text, wait};
 use nix::sys::signal::Signal;
@@ -58,22 +59,9 @@ fn ranges_in(data: &Data, database: &str) -> u64 {
     disk::open(&path).query_row(count, (), |row| row.get::<_, u32>(0)).map_or(0, u64::from)
 }
 
-fn user(record: Stored) -> [String; 3] {
-    let mut fields = vec![String::new()];
-    let value = String::from_utf8(record.value).unwrap();
-    let mut characters = value.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '$' => fields.push(String::new()),
-            '\\' => fields.last_mut().unwrap().extend(characters.next()),
-            other => fields.last_mut().unwrap().push(other),
-        }
-    }
-    fields.try_into().unwrap()
-}
-
 fn users_in_topic(data: &Data) -> BTreeSet<[String; 3]> {
-    disk::records(data, "registered_user_2").into_iter().map(user).collect()
+    let text = |record: disk::Stored| String::from_utf8(record.value).unwrap();
+    disk::records(data, "registered_user_2").into_iter().map(|record| user(&text(record))).collect()
 }
 
 fn users_in_table(data: &Data) -> BTreeSet<[String; 3]> {

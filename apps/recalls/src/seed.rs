@@ -62,7 +62,8 @@ impl Seed for RecallsSeed {
         let newest = self.snapshots.newest(&id).await;
         let newest =
             newest.map_err(|error| SinkError::unavailable("look for a snapshot", error))?;
-        let ours = self.table.topic_ids(&DEVICES.name).await?.iter().all(|table_id| *table_id == id);
+        let ours =
+            self.table.topic_ids(&DEVICES.name).await?.iter().all(|table_id| *table_id == id);
         let in_table = if ours { self.table.count().await?.unwrap_or(0) } else { 0 };
         let mut visit = |rows| visit(as_indexed(self.transform.as_ref(), rows)?);
         match newest {

@@ -97,7 +97,11 @@ mod tests {
             settings: Settings::load("wordcount", crate::APP.defaults, None, []).unwrap(),
             topics: Arc::new(Memory::new()),
             // Of no use to this producer.
-            stores: millstream_sinks::Stores::open(&millstream_sinks::Urls::embedded(), "".as_ref()).unwrap(),
+            stores: millstream_sinks::Stores::open(
+                &millstream_sinks::Urls::embedded(),
+                "".as_ref(),
+            )
+            .unwrap(),
             options: ProduceOptions { rate: Some(Rate::Max), ..options },
             stop: CancellationToken::new(),
             sent: Sent::default(),

@@ -38,9 +38,7 @@ pub mod view;
 mod world;
 
 pub use decode::{Decoded, Decoder, Json};
-pub use lookup::{
-    Freshness, Limits, Lookup, LookupError, LookupSource, LookupStatus, WhenStale,
-};
+pub use lookup::{Freshness, Limits, Lookup, LookupError, LookupSource, LookupStatus, WhenStale};
 pub use open_range::units;
 pub use pipeline::{Draft, Pipeline, Roll};
 pub use run::{EngineError, Options, chain, run};

@@ -97,6 +97,16 @@ impl Deployed {
         self
     }
 
+    /// How far a pipeline's sink is: the sum of its partitions' positions. 0 while there is none.
+    pub fn position(&self, pipeline: &str) -> u64 {
+        let ran = self.run("millstream", &["position", "show", "--json", pipeline]);
+        let lines = ran
+            .stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter_map(|line| line["position"].as_u64()).sum()
+    }
+
     pub fn cassandra(&self) -> &Server {
         self.cassandra.as_ref().expect("it is on Cassandra")
     }

@@ -78,14 +78,15 @@ impl Deployed {
             "print.offset=true",
             "print.key=true",
             "key.separator=\u{1}",
+            "line.separator=\u{3}",
             "null.literal=\u{2}",
         ] {
             command.extend(["--formatter-property", property]);
         }
         // It ends by its time-out, which it calls an error.
         let ran = stack::block_on(self.kafka.try_exec(&command));
-        let mut records: Vec<_> =
-            ran.stdout.lines().map(|line| consumed(line, &ran.stderr)).collect();
+        let records = ran.stdout.split_terminator('\u{3}');
+        let mut records: Vec<_> = records.map(|record| consumed(record, &ran.stderr)).collect();
         records.sort();
         records
     }

@@ -7,7 +7,9 @@ use super::{Server, runtime, server};
 
 /// Name and container of each server of this process.
 static SEEN: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
-const LINES: usize = 40;
+const LINES: usize = 15;
+/// Longer ones are cut.
+const CHARACTERS: usize = 300;
 
 /// Notes that this test has this server. From now on a panic shows its log.
 pub(super) fn saw(server: &Server) {
@@ -31,8 +33,8 @@ fn show_logs() {
             .map(|(name, id)| runtime::block_on(server::tail(id, name, LINES)))
             .collect::<Vec<_>>()
     });
-    for log in logs.join().unwrap_or_default() {
-        eprintln!("{log}");
+    for line in logs.join().unwrap_or_default().iter().flat_map(|log| log.lines()) {
+        eprintln!("{}", line.chars().take(CHARACTERS).collect::<String>());
     }
 }
 

@@ -65,6 +65,25 @@ async fn until_granted(
     }
 }
 
+fn app(address: &str, password: &str) -> Cassandra {
+    server(&format!("cassandra://app@{address}?replication=1"), password).unwrap()
+}
+
+/// Without a password, and with a wrong one.
+async fn refuses_strangers(address: &str, keyspace: &str) {
+    let nobody = server(&format!("cassandra://{address}"), "").unwrap();
+    let error = connects(&nobody, keyspace).await.unwrap_err();
+    let said = error.to_string();
+    assert!(!error.is_retryable() && said.contains("stores.tables_password"), "{said}");
+    let wrong = app(address, "hunter2");
+    let error = connects(&wrong, keyspace).await.unwrap_err();
+    let said = error.to_string();
+    assert!(!error.is_retryable() && said.contains("stores.tables_password"), "{said}");
+    assert!(!said.contains("hunter2"));
+    let findings = wrong.examine().await;
+    assert_eq!(worst(&findings), Health::Bad, "{}", text(&findings));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_and_rights_are_explained() {
     let container = with_passwords().await;
@@ -72,23 +91,8 @@ async fn passwords_and_rights_are_explained() {
     let role = format!("CREATE ROLE app WITH LOGIN = true AND PASSWORD = '{quoted}'");
     container.exec(&admin(&role)).await;
     let (address, keyspace) = (container.address(), stack::unique("test"));
-    let as_app = |password: &str| {
-        server(&format!("cassandra://app@{address}?replication=1"), password).unwrap()
-    };
-
-    let nobody = server(&format!("cassandra://{address}"), "").unwrap();
-    let error = connects(&nobody, &keyspace).await.unwrap_err();
-    let said = error.to_string();
-    assert!(!error.is_retryable() && said.contains("stores.tables_password"), "{said}");
-    let wrong = as_app("hunter2");
-    let error = connects(&wrong, &keyspace).await.unwrap_err();
-    let said = error.to_string();
-    assert!(!error.is_retryable() && said.contains("stores.tables_password"), "{said}");
-    assert!(!said.contains("hunter2"));
-    let findings = wrong.examine().await;
-    assert_eq!(worst(&findings), Health::Bad, "{}", text(&findings));
-
-    let app = as_app(PASSWORD);
+    refuses_strangers(&address, &keyspace).await;
+    let app = app(&address, PASSWORD);
     let findings = app.examine().await;
     assert!(
         text(&findings).contains("may not SELECT, MODIFY, CREATE, ALTER"),

@@ -22,9 +22,8 @@ async fn cqlsh(cql: &str) -> Vec<serde_json::Value> {
     rows.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cqlsh_reads_every_type_as_what_it_is() {
-    let place = Place::new().await;
+/// Two rows: a value of every type, and nulls.
+fn every_type() -> RecordBatch {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("Id", Arc::new(StringArray::from(vec!["a", "b"]))),
         ("select", Arc::new(StringArray::from(vec![Some("Zürich – 東京"), None]))),
@@ -60,7 +59,14 @@ async fn cqlsh_reads_every_type_as_what_it_is() {
     });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let arrays = columns.into_iter().map(|(_, column)| column).collect();
-    let batch = RecordBatch::try_new(schema.clone(), arrays).unwrap();
+    RecordBatch::try_new(schema, arrays).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cqlsh_reads_every_type_as_what_it_is() {
+    let place = Place::new().await;
+    let batch = every_type();
+    let schema = batch.schema();
     let table = CassandraTable::upsert(place.server.clone(), &place.keyspace, "Types", &["Id"]);
     let mut sink = table.connect(PIPELINE, &schema).await.unwrap();
     let after = last(&mut sink, 0).await;

@@ -90,7 +90,7 @@ fn cell<'a>(texts: &'a Texts, column: &str, row: usize) -> Option<&'a str> {
 fn whole(schema: &SchemaRef, texts: &Texts, row: usize) -> Map<String, Value> {
     let value = |(name, column): (&str, &arrow::array::StringArray)| {
         let value = column.is_valid(row).then(|| {
-            let kind = schema.field_with_name(name).map(|field| field.data_type());
+            let kind = schema.field_with_name(name).map(arrow::datatypes::Field::data_type);
             kept(kind.unwrap_or(&DataType::Utf8), column.value(row))
         });
         (name.to_owned(), value.unwrap_or_default())

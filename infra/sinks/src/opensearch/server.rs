@@ -116,7 +116,8 @@ impl OpenSearch {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         let starts =
             endpoint.path.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if !endpoint.path.is_empty() && !(starts && endpoint.path.chars().all(is_name)) {
+        let is_beginning = starts && endpoint.path.chars().all(is_name);
+        if !(endpoint.path.is_empty() || is_beginning) {
             let remedy = "use lower-case letters, digits, and . _ - after the first";
             return refused(&endpoint, "its path can't begin the name of an index", remedy);
         }
