@@ -45,7 +45,9 @@ pub struct Setup {
 #[derive(Deserialize)]
 struct TopicsSection {
     url: String,
+    #[serde(default)]
     password: Secret,
+    #[serde(default)]
     settings: Vec<String>,
 }
 
