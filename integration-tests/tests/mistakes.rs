@@ -143,7 +143,7 @@ fn sql_that_will_not_do_is_refused_when_it_is_planned() {
 
 #[test]
 fn a_store_nobody_knows_is_named_with_the_ones_there_are() {
-    with("unknown_store", "users", &["process"]).fails_with(&["mysql://somewhere", "sqlite://"]);
+    with("unknown_store", "users", &["process"]).fails_with(&["redis://somewhere", "sqlite://"]);
     let data = Data::new().with("USERS_TOPICS__URL", "amqp://somewhere");
     data.run("users", &["process"]).fails_with(&["amqp://somewhere", "sqlite://", "kafka://"]);
 }

@@ -9,10 +9,12 @@ pub mod kills;
 pub mod outage;
 mod read;
 
+pub use read::{Consumed, as_row, mysql_rows};
+
 use std::ops::Deref;
 
-use crate::Data;
 use crate::stack::{self, Server};
+use crate::{Data, number, wait};
 
 /// A row as a server's client shows it: every column as text, nulls as "NULL".
 pub type Row = std::collections::BTreeMap<String, String>;
@@ -105,6 +107,16 @@ impl Deployed {
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         lines.filter_map(|line| line["position"].as_u64()).sum()
+    }
+
+    /// Works off all there is. Partitions of workers that were killed come free only when the group has given them up.
+    pub fn settle(&self, app: &str, pipeline: &str) {
+        wait::until("everything is worked off", wait::LONG, || {
+            self.catch_up(app);
+            let ran = self.run("millstream", &["position", "show", "--json", pipeline]).succeeds();
+            let lags = ran.json_lines().into_iter().map(|line| number(&line, "lag"));
+            if lags.sum::<u64>() == 0 { Ok(()) } else { Err(ran.stdout.clone()) }
+        });
     }
 
     pub fn cassandra(&self) -> &Server {

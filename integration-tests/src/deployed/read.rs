@@ -25,8 +25,9 @@ impl Deployed {
         let lines = said.lines().map(str::trim).filter(|line| line.starts_with('{'));
         lines
             // cqlsh doubles backslashes when it shows a text.
+            .map(|line| line.replace("\\\\", "\\"))
             .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
             })
             .map(|row: Value| as_row(&row))
             .collect()
@@ -44,27 +45,22 @@ impl Deployed {
         stack::parquet::rows(&place, &self.s3_environment()).iter().map(as_row).collect()
     }
 
-    /// Documents of an index or alias, by OpenSearch's own REST API and curl.
+    /// Lines of a lake's CSV files, as the S3 server has them on its disk.
+    pub fn csv_lines(&self, table: &str) -> Vec<String> {
+        let (server, bucket) = self.s3.as_ref().expect("it is on S3");
+        let directory = format!("/data/{bucket}/lake/{table}");
+        let all = ["find", &directory, "-name", "*.csv", "-exec", "cat", "{}", "+"];
+        inside(server, &all).lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Documents of an index or alias, 10,000 at most, by OpenSearch's own REST API and curl.
     pub fn documents(&self, index: &str) -> Vec<Row> {
-        let mut rows = Vec::new();
-        let mut after = Value::Null;
-        loop {
-            let mut query = serde_json::json!({ "size": 5000, "sort": [{ "_id": "asc" }] });
-            if !after.is_null() {
-                query["search_after"] = after.clone();
-            }
-            let url = format!("localhost:9200/{index}/_search");
-            let json = "Content-Type: application/json";
-            let said = inside(
-                self.opensearch(),
-                &["curl", "-sS", "--fail-with-body", "-H", json, "-d", &query.to_string(), &url],
-            );
-            let answer: Value = serde_json::from_str(&said).expect("JSON");
-            let hits = answer["hits"]["hits"].as_array().unwrap_or_else(|| panic!("{answer}"));
-            let Some(last) = hits.last() else { return rows };
-            after = last["sort"].clone();
-            rows.extend(hits.iter().map(|hit| as_row(&hit["_source"])));
-        }
+        let url = format!("localhost:9200/{index}/_search?size=10000");
+        let said = inside(self.opensearch(), &["curl", "-sS", "--fail-with-body", &url]);
+        let answer: Value = serde_json::from_str(&said).expect("JSON");
+        let hits = answer["hits"]["hits"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        assert!(hits.len() < 10_000, "there may be more");
+        hits.iter().map(|hit| as_row(&hit["_source"]["row"])).collect()
     }
 
     /// Records of a topic by Kafka's console consumer, by partition and offset.
@@ -154,7 +150,8 @@ fn consumed(line: &str, said: &str) -> Consumed {
     }
 }
 
-fn as_row(row: &Value) -> Row {
+/// Every column as text.
+pub fn as_row(row: &Value) -> Row {
     let object = row.as_object().unwrap_or_else(|| panic!("an object: {row}"));
     let shown = |value: &Value| match value {
         Value::Null => "NULL".to_owned(),
