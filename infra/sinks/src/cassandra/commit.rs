@@ -9,11 +9,12 @@ use millstream_engine::{Outcome, Range, SinkError};
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::bound::Bound;
 use super::faults::Fault;
 use super::keys;
 use super::positions::{self, Positions, prepared};
 use super::statements;
-use super::values::{Bound, Stored};
+use super::values::Stored;
 use crate::sql::layout::Layout;
 use crate::sql::merge::{Action, Change, changes};
 

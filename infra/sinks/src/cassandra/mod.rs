@@ -25,7 +25,7 @@
 //!
 //! # Layout
 //! - [`Cassandra`]: the cluster, from its URL; connects when first used. [`CassandraTable`]: the target.
-//! - `layout`, `keys`, `statements`: what may be a table and a row's key, and the CQL for it. `values`: Arrow values as CQL values and back.
+//! - `layout`, `keys`, `statements`: what may be a table and a row's key, and the CQL for it. `values`, `bound`: Arrow values as CQL values and back.
 //! - `opening`, `owner`: what `connect` makes, and for whom. `sink`, `commit`, `positions`: the steps above.
 //! - `scan`: reading. `examine`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
 
@@ -34,6 +34,7 @@
     reason = "the driver's errors are large, and each has cost a request already"
 )]
 
+mod bound;
 mod commit;
 mod examine;
 mod faults;

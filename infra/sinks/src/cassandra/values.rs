@@ -22,9 +22,8 @@ use arrow::datatypes::{DataType, Date32Type, TimeUnit};
 use arrow::error::ArrowError;
 use scylla::cluster::metadata::ColumnType;
 use scylla::serialize::SerializationError;
-use scylla::serialize::row::{RowSerializationContext, SerializeRow};
 use scylla::serialize::value::SerializeValue;
-use scylla::serialize::writers::{CellWriter, RowWriter, WrittenCellProof};
+use scylla::serialize::writers::{CellWriter, WrittenCellProof};
 use scylla::value::{CqlDate, CqlDecimal, CqlTimestamp, CqlValue};
 
 use crate::sql::layout::plain;
@@ -153,7 +152,7 @@ impl Stored {
         }
     }
 
-    fn write<'b>(
+    pub(super) fn write<'b>(
         &self,
         row: usize,
         kind: &ColumnType<'_>,
@@ -196,59 +195,6 @@ fn decimal(value: i128, scale: i32) -> CqlDecimal {
     let from = (0..bytes.len() - 1).take_while(needless).count();
     CqlDecimal::from_signed_be_bytes_slice_and_exponent(&bytes[from..], scale)
 }
-
-/// A row's values for a statement.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bound<'a> {
-    /// Before the columns.
-    pub first: Option<i64>,
-    /// `None`: null.
-    pub columns: &'a [Option<&'a Stored>],
-    pub row: usize,
-    /// After the columns, twice.
-    pub last: Option<i64>,
-}
-
-impl SerializeRow for Bound<'_> {
-    fn serialize(
-        &self,
-        context: &RowSerializationContext<'_>,
-        writer: &mut RowWriter<'_>,
-    ) -> Result<(), SerializationError> {
-        let columns = context.columns();
-        let mut taken = 0;
-        let mut next = || {
-            let column = columns.get(taken).ok_or_else(|| SerializationError::new(OtherNumber))?;
-            taken += 1;
-            Ok::<_, SerializationError>(column.typ())
-        };
-        if let Some(first) = self.first {
-            first.serialize(next()?, writer.make_cell_writer())?;
-        }
-        for column in self.columns {
-            let (kind, cell) = (next()?, writer.make_cell_writer());
-            match column {
-                Some(column) => column.write(self.row, kind, cell)?,
-                None => cell.set_null(),
-            };
-        }
-        for last in self.last.iter().chain(&self.last) {
-            last.serialize(next()?, writer.make_cell_writer())?;
-        }
-        match taken == columns.len() {
-            true => Ok(()),
-            false => Err(SerializationError::new(OtherNumber)),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        false
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the statement has another number of values than the row")]
-struct OtherNumber;
 
 /// Gathers the values of one column of a result.
 pub(super) enum Gathered {
