@@ -14,7 +14,7 @@ pub fn wanted(name: &str) -> Wanted {
         .env("discovery.type", "single-node")
         .env("DISABLE_SECURITY_PLUGIN", "true")
         .env("DISABLE_INSTALL_DEMO_CONFIG", "true")
-        .env("OPENSEARCH_JAVA_OPTS", "-Xms512m -Xmx512m")
-        .memory_mb(1200)
+        .env("OPENSEARCH_JAVA_OPTS", "-Xms512m -Xmx1g")
+        .memory_mb(1700)
         .ready(Ready::Answers("/"))
 }
