@@ -7,7 +7,6 @@
 //! - [`wait`]: for a condition, until a deadline.
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
 //! - [`feed`]: recalls, as the world gives them.
-//! - [`deployed`]: apps on servers of their own, and what the servers' clients show.
 //! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`users`]: users out of their text. [`chance`]: randomness that can be had again.
@@ -25,7 +24,6 @@ pub mod binaries;
 mod browser;
 pub mod chance;
 mod data;
-pub mod deployed;
 pub mod disk;
 pub mod feed;
 pub mod http;

@@ -7,7 +7,7 @@
 //! - [`sql`]: upserted rows and exact counters in SQLite. [`mysql`]: the same in MySQL and MariaDB.
 //! - [`cassandra`]: upserted rows in Cassandra.
 //! - [`Upserted`]: such a table as it is read by those who fill an index from it.
-//! - [`Stores`]: the places of a configuration's [`Urls`]; hands out targets.
+//! - [`Stores`]: the places of a configuration's [`Urls`]; hands out targets. `url`: URLs that can't be meant.
 
 pub mod cassandra;
 pub mod lake;
@@ -18,6 +18,7 @@ pub mod search;
 pub mod sql;
 mod stores;
 mod upserted;
+mod url;
 
 pub use stores::{Stores, Urls};
 pub use upserted::Upserted;

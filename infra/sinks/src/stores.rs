@@ -6,13 +6,13 @@ use millstream_engine::{SinkError, Target};
 use millstream_topic::Backend;
 use serde::Deserialize;
 
-use crate::Upserted;
 use crate::cassandra::{Cassandra, CassandraTable};
 use crate::lake::{DirStore, Format, Lake, S3Store, Store};
 use crate::mysql::{Mysql, MysqlTable};
 use crate::opensearch::{OpenSearch, OpenSearchReader, OpenSearchTarget};
 use crate::search::{Index, SearchReader, SearchTarget, Searcher, Seed};
 use crate::sql::{Database, SqlTable};
+use crate::{Upserted, url};
 
 /// What the section `[stores]` of a configuration says.
 #[derive(Clone, Debug, Deserialize)]
@@ -271,8 +271,7 @@ fn scheme(url: &str) -> (&str, &str) {
 }
 
 fn endpoint(key: &str, url: &str, password: &Secret, port: u16) -> Result<Endpoint, SinkError> {
-    Endpoint::parse(key, url, password.clone(), port)
-        .map_err(|error| SinkError::refused(format!("read {key}"), error.why, error.remedy))
+    Endpoint::parse(key, url, password.clone(), port).map_err(url::refused)
 }
 
 fn file(directory: &Path, database: &str) -> Database {

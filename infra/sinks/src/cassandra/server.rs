@@ -18,6 +18,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use tokio::sync::OnceCell;
 
 use super::faults::{Fault, Patient};
+use crate::url;
 
 /// How many writes of one commit are under way at once, unless the URL says otherwise.
 const CONCURRENCY: usize = 64;
@@ -103,10 +104,7 @@ fn consistency(endpoint: &Endpoint, text: &str) -> Result<Consistency, EndpointE
 impl Cassandra {
     /// Checks the URL and its options, and connects to nothing.
     pub fn new(mut endpoint: Endpoint) -> Result<Self, SinkError> {
-        let options = Self::check(&mut endpoint).map_err(|error| {
-            SinkError::refused(format!("read {}", error.key), error.why, error.remedy)
-        })?;
-        let (options, tls) = options;
+        let (options, tls) = Self::check(&mut endpoint).map_err(url::refused)?;
         Ok(Self { shared: Arc::new(Shared { endpoint, tls, options, session: OnceCell::new() }) })
     }
 

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_config::{Endpoint, EndpointError, Tls};
+use millstream_config::{Endpoint, Tls};
 use millstream_engine::SinkError;
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 
 use super::faults::Place;
+use crate::url::refused;
 
 /// After so long without a word the kernel asks whether the server is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -32,9 +33,6 @@ impl Mysql {
     /// `/database`: where all tables go, in the place of one database per app. `create=off`: databases are made by
     /// somebody else. Refused: what can't be meant.
     pub fn new(mut endpoint: Endpoint) -> Result<Self, SinkError> {
-        let refused = |error: EndpointError| {
-            SinkError::refused(format!("read {}", error.key), error.why, error.remedy)
-        };
         if !matches!(endpoint.scheme.as_str(), "mysql" | "mariadb") {
             let why = format!("{}:// is no MySQL server", endpoint.scheme);
             return Err(refused(endpoint.refused(why, "write it as mysql://user@host")));

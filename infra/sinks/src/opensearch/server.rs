@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millstream_config::{Endpoint, EndpointError, Secret};
+use millstream_config::{Endpoint, Secret};
 use millstream_engine::SinkError;
 use reqwest::{Certificate, Client, Method};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::dialect::Dialect;
 use super::faults::{Fault, Origin};
+use crate::url;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// What changes the cluster's state, and what carries documents, may take its time.
@@ -93,11 +94,9 @@ impl OpenSearch {
     /// `endpoint`: `http[s]://[user@]host:9200[,…][/prefix][?ca=file][&replicas=n]`. The prefix is what the names of
     /// all indexes begin with. No I/O yet; refused: options that aren't well-formed.
     pub fn new(mut endpoint: Endpoint) -> Result<Self, SinkError> {
-        let told = |error: EndpointError| {
-            SinkError::refused(format!("read {}", error.key), error.why, error.remedy)
+        let refused = |endpoint: &Endpoint, why: &str, remedy: &str| {
+            Err(url::refused(endpoint.refused(why, remedy)))
         };
-        let refused =
-            |endpoint: &Endpoint, why: &str, remedy: &str| Err(told(endpoint.refused(why, remedy)));
         let is_https = match endpoint.scheme.as_str() {
             "https" => true,
             "http" => false,
@@ -111,8 +110,9 @@ impl OpenSearch {
                 "begin it with https://",
             );
         }
-        let replicas = endpoint.take_number("replicas", "a number of copies").map_err(told)?;
-        endpoint.all_taken().map_err(told)?;
+        let replicas =
+            endpoint.take_number("replicas", "a number of copies").map_err(url::refused)?;
+        endpoint.all_taken().map_err(url::refused)?;
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         let starts =
             endpoint.path.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
