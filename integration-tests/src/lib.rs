@@ -8,6 +8,7 @@
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
 //! - [`feed`]: recalls, as the world gives them.
 //! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
+//! - [`deployed`]: apps on servers of their own, killed and left without one of them.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`users`]: users out of their text. [`chance`]: randomness that can be had again.
 //! - [`tree`]: the sources, for the tests that check rules on them.
@@ -24,6 +25,7 @@ pub mod binaries;
 mod browser;
 pub mod chance;
 mod data;
+pub mod deployed;
 pub mod disk;
 pub mod feed;
 pub mod http;
