@@ -3,6 +3,7 @@
 //! # Layout
 //! - `world`: rows, ranges, and a keyspace of the test's own. `proxy`: connections that break when told to.
 //! - `suite`: the conformance suite. `reading`: what cqlsh and others read. `growth`: tables that change.
+//! - `starting`: workers that start together on an empty cluster.
 //! - `crashes`: workers that die, wake up and race, and connections that break. `outage`: a server that goes away.
 //! - `access`: passwords, rights, TLS, and what doctor says.
 
@@ -19,5 +20,6 @@ mod growth;
 mod outage;
 mod proxy;
 mod reading;
+mod starting;
 mod suite;
 mod world;

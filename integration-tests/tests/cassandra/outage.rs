@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use integration_tests::stack;
+use integration_tests::stack::{self, Server};
 use millstream_engine::{Outcome, Target};
 
+use crate::starting;
 use crate::world::{
     PIPELINE, Place, assignment, check_ledger, connect, held, last, model, range, schema,
 };
@@ -90,10 +91,40 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
     assert!(most < before + MOST_GROWTH_MB, "resident {before} MB before, {most} MB at most");
 }
 
-/// A server that hangs answers nothing and closes nothing.
+/// A server that gets a fifth of its time only.
+struct Halting {
+    over: Arc<AtomicBool>,
+    work: tokio::task::JoinHandle<()>,
+}
+
+impl Halting {
+    fn of(server: Arc<Server>) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = over.clone();
+        let work = tokio::spawn(async move {
+            while !ended.load(Ordering::Relaxed) {
+                server.pause().await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                server.unpause().await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        Self { over, work }
+    }
+
+    async fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.work.await.unwrap();
+    }
+}
+
+/// A server that is slow lists tables long before it has made them; one that hangs answers nothing and closes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_waited_for() {
-    let server = stack::wanted_cassandra("cassandra-hangs").start().await;
+async fn a_server_that_is_slow_or_hangs_is_waited_for() {
+    let server = Arc::new(stack::wanted_cassandra("cassandra-hangs").start().await);
+    let halting = Halting::of(server.clone());
+    starting::all_are_let_in(&server.address()).await;
+    halting.end().await;
     let table = Place::at(&server.address()).table("rows");
     let mut sink = connect(&table).await;
     let next = range(&last(&mut sink, 0).await, &[("a", Some(1), 1)]);

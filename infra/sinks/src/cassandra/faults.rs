@@ -14,6 +14,9 @@ use scylla::policies::retry::{RequestInfo, RetryDecision, RetryPolicy, RetrySess
 /// How often a statement is sent in all before its error is told; the engine then tries the whole again, more slowly.
 const TRIES: usize = 4;
 
+/// How Cassandra says that there is no such keyspace or table.
+const MISSING: [&str; 3] = ["unconfigured table", "does not exist", "doesn't exist"];
+
 /// What went wrong inside a piece of work, before it is said what the work was.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -24,6 +27,8 @@ pub(super) enum Fault {
     Session(NewSessionError),
     /// An answer that is none to what was asked.
     Answer(Box<dyn Error + Send + Sync>),
+    /// The server lists a table or a column, and has not heard of it.
+    Early(Box<Fault>),
     /// Says it all already.
     Told(SinkError),
 }
@@ -141,12 +146,16 @@ impl Fault {
     pub fn is_unheard_of(&self) -> bool {
         match self.cause() {
             Cause::Said(DbError::Invalid, text) => {
-                ["unconfigured table", "does not exist", "Undefined column", "Unknown identifier"]
-                    .iter()
-                    .any(|words| text.contains(words))
+                let known = [MISSING.as_slice(), &["Undefined column", "Unknown identifier"]];
+                known.concat().iter().any(|words| text.contains(words))
             }
             _ => false,
         }
+    }
+
+    /// Of what is listed: to be waited for.
+    pub fn early(self) -> Self {
+        if self.is_unheard_of() { Self::Early(Box::new(self)) } else { self }
     }
 
     fn cause(&self) -> Cause<'_> {
@@ -175,6 +184,10 @@ impl Fault {
             Self::Row(error) => error.into(),
             Self::Session(error) => error.into(),
             Self::Answer(error) => error,
+            Self::Early(fault) => {
+                format!("the node takes no statements yet for what it lists ({})", fault.boxed())
+                    .into()
+            }
             Self::Told(error) => error.into(),
         }
     }
@@ -274,7 +287,7 @@ fn verdict(said: &DbError, text: &str, endpoint: &Endpoint) -> Verdict {
                     .to_owned(),
             )
         }
-        DbError::Invalid if text.contains("unconfigured table") || text.contains("does not exist") => {
+        DbError::Invalid if MISSING.iter().any(|words| text.contains(words)) => {
             Verdict::Act("restore what was dropped from a backup, or name a new table: it is then built from the topic".to_owned())
         }
         DbError::Invalid | DbError::SyntaxError | DbError::ConfigError | DbError::FunctionFailure { .. } => {
@@ -440,5 +453,22 @@ mod tests {
         assert!(!said(DbError::Invalid, "x").is_uncertain());
         assert!(said(DbError::Invalid, "table t does not exist").is_unheard_of());
         assert!(said(DbError::Invalid, "Column x already exists").is_there_already());
+    }
+
+    #[test]
+    fn what_is_listed_already_is_waited_for() {
+        for text in [
+            "table t does not exist",
+            "keyspace k does not exist",
+            "Table 'k.t' doesn't exist",
+            "Undefined column name note in table k.t",
+        ] {
+            let unheard = said(DbError::Invalid, text);
+            assert!(!told(said(DbError::Invalid, text)).is_retryable(), "{text}");
+            let error = told(unheard.early());
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(error.is_retryable() && source.contains(text), "{error}: {source}");
+        }
+        assert!(!told(said(DbError::Invalid, "Key may not be empty").early()).is_retryable());
     }
 }

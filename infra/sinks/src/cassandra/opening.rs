@@ -51,9 +51,11 @@ pub(super) async fn own(
         owner::check(&owned, pipeline, wanted, !there.is_empty())?;
         let (grown, _) = owned.layout.grown(&wanted.schema)?;
         making.table(&grown, &there).await?;
+        // Before the record says so: a node that dies with what only it knows takes the table with it, and then it would
+        // count as dropped.
+        agree(session).await?;
         let now = Owned { made: true, ..Owned::new(pipeline, grown)? };
         if now == owned || owners.tell_made(&owned, &now.layout).await? {
-            agree(session).await?;
             return Ok(now);
         }
     }
@@ -62,14 +64,18 @@ pub(super) async fn own(
 }
 
 /// Column names and their types; none: there is no such table.
-type Columns = HashMap<String, String>;
+pub(super) type Columns = HashMap<String, String>;
 
 /// Whether there is such a table.
 pub(super) async fn exists(session: &Session, keyspace: &str, table: &str) -> Result<bool, Fault> {
     Ok(!columns(session, keyspace, table).await?.is_empty())
 }
 
-async fn columns(session: &Session, keyspace: &str, table: &str) -> Result<Columns, Fault> {
+pub(super) async fn columns(
+    session: &Session,
+    keyspace: &str,
+    table: &str,
+) -> Result<Columns, Fault> {
     let cql = "SELECT column_name, type FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?";
     let answer = session.query_unpaged(cql, (keyspace, table)).await?;
     let rows = answer.into_rows_result().map_err(Fault::answer)?;
@@ -78,7 +84,7 @@ async fn columns(session: &Session, keyspace: &str, table: &str) -> Result<Colum
 }
 
 /// All nodes know the same tables; a table that another worker has just made is known to this one's node, too.
-async fn agree(session: &Session) -> Result<(), Fault> {
+pub(super) async fn agree(session: &Session) -> Result<(), Fault> {
     let agreed = session.await_schema_agreement().await;
     agreed.map(|_| ()).map_err(|error| {
         SinkError::unavailable("wait until all nodes know the tables", error).into()

@@ -7,10 +7,12 @@ use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
 use futures::TryStreamExt;
 use millstream_engine::{Rows, SinkError};
+use scylla::client::pager::TypedRowStream;
 use scylla::client::session::Session;
 use scylla::value::{CqlValue, Row};
 
 use super::faults::Fault;
+use super::hearsay::{self, Hearsay};
 use super::opening;
 use super::owner::{Owned, Owners};
 use super::positions::prepared;
@@ -34,11 +36,14 @@ impl Reading<'_> {
     /// The owner's record; `None` where no pipeline has connected to such a table.
     pub async fn owned(&self, table: &str) -> Result<Option<Owned>, Fault> {
         let Self { session, options, keyspace } = *self;
-        if !opening::exists(session, keyspace, OWNER).await? {
-            return Ok(None);
+        let mut hearsay = Hearsay::default();
+        while opening::exists(session, keyspace, OWNER).await? {
+            match (Owners { session, keyspace }).read(table, options.reading()).await {
+                Ok(owned) => return Ok(owned.filter(|owned| owned.made)),
+                Err(fault) => hearsay.outlast(fault.early()).await?,
+            }
         }
-        let owned = Owners { session, keyspace }.read(table, options.reading()).await?;
-        Ok(owned.filter(|owned| owned.made))
+        Ok(None)
     }
 
     /// Shows every row, batch by batch.
@@ -67,7 +72,7 @@ impl Reading<'_> {
         visit: &mut (dyn FnMut(Rows) -> Result<(), SinkError> + Send),
     ) -> Result<(), Fault> {
         let cql = statements::select(self.keyspace, &owned.layout, versions);
-        let mut rows = self.stream(&cql).await?;
+        let mut rows = self.stream(owned, &cql).await?;
         let mut gathered = Gathering::new(&owned.layout.schema)?;
         while let Some(row) = rows.try_next().await? {
             gathered.push(row)?;
@@ -83,7 +88,7 @@ impl Reading<'_> {
 
     pub async fn count(&self, owned: &Owned) -> Result<usize, Fault> {
         let cql = statements::select_to_count(self.keyspace, &owned.layout);
-        let mut rows = self.stream(&cql).await?;
+        let mut rows = self.stream(owned, &cql).await?;
         let mut count = 0;
         while rows.try_next().await?.is_some() {
             count += 1;
@@ -91,7 +96,21 @@ impl Reading<'_> {
         Ok(count)
     }
 
-    async fn stream(&self, cql: &str) -> Result<scylla::client::pager::TypedRowStream<Row>, Fault> {
+    async fn stream(&self, owned: &Owned, cql: &str) -> Result<TypedRowStream<Row>, Fault> {
+        let mut hearsay = Hearsay::default();
+        loop {
+            match self.try_stream(cql).await {
+                Ok(rows) => return Ok(rows),
+                Err(fault) => {
+                    let Self { session, keyspace, .. } = *self;
+                    let fault = hearsay::sift(session, keyspace, &owned.layout, fault).await;
+                    hearsay.outlast(fault).await?;
+                }
+            }
+        }
+    }
+
+    async fn try_stream(&self, cql: &str) -> Result<TypedRowStream<Row>, Fault> {
         let mut query = prepared(self.session, cql, true).await?;
         query.set_consistency(self.options.reading());
         query.set_page_size(PAGE_ROWS);

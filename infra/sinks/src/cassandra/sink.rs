@@ -11,6 +11,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use super::commit::{Commit, Ready, Writes};
 use super::faults::Fault;
+use super::hearsay;
 use super::owner::{self, Owned, Owners};
 use super::positions::Positions;
 use super::server::Cassandra;
@@ -87,6 +88,11 @@ impl CassandraSink {
         Ok(())
     }
 
+    async fn told(&self, doing: &str, fault: Fault) -> SinkError {
+        let fault = hearsay::sift(&self.session, &self.keyspace, &self.owned.layout, fault).await;
+        fault.told(doing, self.server.endpoint())
+    }
+
     async fn try_open(&self, assignment: &Assignment) -> Result<Entry, Fault> {
         if let Some(there) = self.positions.read(&assignment.pipeline, &assignment.at).await? {
             return Ok(there.entry(&self.ours.table)?);
@@ -121,8 +127,10 @@ impl CassandraSink {
 impl Sink for CassandraSink {
     async fn open(&mut self, assignment: &Assignment) -> Result<Standing, SinkError> {
         let doing = format!("open {} of table {}", assignment.at, self.ours.table);
-        let last = self.try_open(assignment).await;
-        last.map(Standing::At).map_err(|fault| fault.told(&doing, self.server.endpoint()))
+        match self.try_open(assignment).await {
+            Ok(last) => Ok(Standing::At(last)),
+            Err(fault) => Err(self.told(&doing, fault).await),
+        }
     }
 
     async fn commit(
@@ -131,8 +139,10 @@ impl Sink for CassandraSink {
         range: &Range,
     ) -> Result<Outcome, SinkError> {
         let doing = format!("commit range {} of {}", range.entry.seq, assignment.at);
-        let outcome = self.try_commit(assignment, range).await;
-        outcome.map_err(|fault| fault.told(&doing, self.server.endpoint()))
+        match self.try_commit(assignment, range).await {
+            Ok(outcome) => Ok(outcome),
+            Err(fault) => Err(self.told(&doing, fault).await),
+        }
     }
 
     async fn ledger(
@@ -141,9 +151,10 @@ impl Sink for CassandraSink {
         from: u64,
         max: usize,
     ) -> Result<Vec<Entry>, SinkError> {
-        let entries = self.positions.ledger(&self.pipeline, at, from, max).await;
-        let doing = format!("read the ledger of {at}");
-        entries.map_err(|fault| fault.told(&doing, self.server.endpoint()))
+        match self.positions.ledger(&self.pipeline, at, from, max).await {
+            Ok(entries) => Ok(entries),
+            Err(fault) => Err(self.told(&format!("read the ledger of {at}"), fault).await),
+        }
     }
 }
 

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -8,16 +7,14 @@ use millstream_engine::{About, Rows, Sink, SinkError, Target};
 use scylla::client::session::Session;
 
 use super::faults::Fault;
+use super::hearsay::Hearsay;
 use super::layout::layout;
 use super::scan::Reading;
 use super::server::Cassandra;
 use super::sink::CassandraSink;
-use super::{keys, opening, owner, positions};
+use super::{hearsay, keys, opening, owner, positions};
 use crate::Upserted;
 use crate::sql::layout::{Kept, Layout};
-
-/// How long a node may take to know a table that another worker has just made.
-const HEARSAY: Duration = Duration::from_secs(5);
 
 /// A table of a keyspace that keeps, per key, the row with the highest version. Rows carry whole values: null
 /// overwrites.
@@ -93,15 +90,14 @@ impl Target for CassandraTable {
     ) -> Result<Box<dyn Sink>, SinkError> {
         let wanted = layout(&self.keyspace, &self.table, &self.kept, schema)?;
         let session = self.session().await?;
-        let asked = Instant::now();
+        let mut hearsay = Hearsay::default();
         loop {
             match self.try_connect(session, pipeline, &wanted).await {
                 Ok(sink) => return Ok(Box::new(sink)),
-                // A node lists a new table a moment before it takes statements for it.
-                Err(fault) if fault.is_unheard_of() && asked.elapsed() < HEARSAY => {
-                    tokio::time::sleep(HEARSAY / 50).await;
+                // Each try looks whether the table was dropped, and makes what was never there.
+                Err(fault) => {
+                    hearsay.outlast(fault.early()).await.map_err(self.told("connect to"))?;
                 }
-                Err(fault) => return Err(self.told("connect to")(fault)),
             }
         }
     }
@@ -125,12 +121,15 @@ impl Upserted for CassandraTable {
         let session = self.session().await?;
         let reading = self.reading(session);
         let owned = reading.owned(&self.table).await.map_err(self.told("find"))?;
-        if owned.is_none() {
-            return Ok(Vec::new());
-        }
+        let Some(owned) = owned else { return Ok(Vec::new()) };
         let (options, of) = (self.server.options(), (self.table.as_str(), topic));
-        let ids = positions::topic_ids(session, options, &self.keyspace, of).await;
-        Ok(ids.map_err(self.told("read whose rows are in"))?.into_iter().collect())
+        match positions::topic_ids(session, options, &self.keyspace, of).await {
+            Ok(ids) => Ok(ids.into_iter().collect()),
+            Err(fault) => {
+                let fault = hearsay::sift(session, &self.keyspace, &owned.layout, fault).await;
+                Err(self.told("read whose rows are in")(fault))
+            }
+        }
     }
 
     async fn count(&self) -> Result<Option<usize>, SinkError> {
