@@ -10,6 +10,7 @@
 //! - [`Stores`]: the places of a configuration's [`Urls`]; hands out targets. `url`: URLs that can't be meant.
 
 pub mod cassandra;
+mod directory;
 pub mod lake;
 pub mod lookup;
 pub mod mysql;

@@ -7,6 +7,7 @@ use millstream_topic::Backend;
 use serde::Deserialize;
 
 use crate::cassandra::{Cassandra, CassandraTable};
+use crate::directory::writable;
 use crate::lake::{DirStore, Format, Lake, S3Store, Store};
 use crate::mysql::{Mysql, MysqlTable};
 use crate::opensearch::{OpenSearch, OpenSearchReader, OpenSearchTarget};
@@ -284,19 +285,4 @@ fn unknown(key: &str, url: &str, expected: &str) -> SinkError {
         format!("{url:?} is not {expected}"),
         format!("correct {key}"),
     )
-}
-
-fn writable(what: &str, directory: &Path) -> Finding {
-    let shown = directory.display();
-    let probe = directory.join(format!(".check-{}", std::process::id()));
-    let tried = std::fs::create_dir_all(directory)
-        .and_then(|()| std::fs::write(&probe, b"check"))
-        .and_then(|()| std::fs::remove_file(&probe));
-    match tried {
-        Ok(()) => Finding::good(what, format!("{shown} is writable")),
-        Err(error) => {
-            let remedy = "make it writable, or choose another --data";
-            Finding::bad(what, format!("write to {shown}: {error}"), remedy)
-        }
-    }
 }

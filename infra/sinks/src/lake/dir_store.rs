@@ -14,6 +14,7 @@ use millstream_config::Finding;
 use millstream_engine::SinkError;
 
 use super::store::{Listed, Put, Store, Stored, check_path};
+use crate::directory;
 
 /// Half-written files; on the store's own file system, so that they can be linked from there.
 const TEMPORARY: &str = "_millstream/.tmp";
@@ -177,21 +178,12 @@ impl Store for DirStore {
     }
 
     async fn examine(&self) -> Vec<Finding> {
-        let (root, shown) = (self.root.clone(), self.root.display());
-        let probe = root.join(format!(".check-{}", process::id()));
-        let tried = tokio::task::spawn_blocking(move || {
-            fs::create_dir_all(&root)?;
-            fs::write(&probe, b"check")?;
-            fs::remove_file(&probe)
+        let root = self.root.clone();
+        let told = tokio::task::spawn_blocking(move || directory::writable("lake", &root)).await;
+        let told = told.unwrap_or_else(|error| {
+            let remedy = "report it: this is a fault of Millstream";
+            Finding::bad("lake", format!("look at {}: {error}", self.root.display()), remedy)
         });
-        let told = match tried.await.map_err(io::Error::other).and_then(|tried| tried) {
-            Ok(()) => Finding::good("lake", format!("{shown} is writable")),
-            Err(error) => Finding::bad(
-                "lake",
-                format!("write to {shown}: {error}"),
-                "make it writable, or choose another --data",
-            ),
-        };
         vec![told]
     }
 
