@@ -18,6 +18,7 @@ const CERTAIN: &[&str] = &[
     "concat",
     "date_part",
     "get_field",
+    "make_array",
 ];
 
 /// A part of the expression that might fail, as text.
