@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::future::join;
 use millstream_config::{Problems, Settings};
-use millstream_console::{PipelinePlan, Worker};
+use millstream_console::{Own, PipelinePlan, Worker};
 use millstream_engine::Pipeline;
 use millstream_topic::Backend;
 use tokio::net::TcpListener;
@@ -28,17 +28,17 @@ pub fn report(
     running: Vec<Running>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
-    tell(Worker::here(app), topics, running, stop)
+    tell(Own::new(Worker::here(app)), topics, running, stop)
 }
 
 fn tell(
-    worker: Worker,
+    own: Own,
     topics: Arc<dyn Backend>,
     running: Vec<Running>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
     let told = running.into_iter().map(|one| (planned(&one.pipeline), one.status)).collect();
-    millstream_console::report(topics, worker, told, stop)
+    millstream_console::report(topics, own, told, stop)
 }
 
 /// Reports, and shows the console where `[console] listen` says unless this is a short run. Ends some time
@@ -50,15 +50,15 @@ pub(crate) fn start(
     bars: &Bars,
     stop: &CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>> {
-    let worker = Worker::here(setup.app.name);
+    let own = Own::new(Worker::here(setup.app.name));
     let serving = match address(&setup.settings)? {
         Some(address) if !short => {
-            let served = serve(address, setup.topics.clone(), worker.id.clone(), stop.clone());
+            let served = serve(address, setup.topics.clone(), own.clone(), stop.clone());
             tokio::spawn(hold(served, bars.clone(), address))
         }
         _ => tokio::spawn(async {}),
     };
-    let telling = tell(worker, setup.topics.clone(), running, stop.clone());
+    let telling = tell(own, setup.topics.clone(), running, stop.clone());
     Ok(async move {
         // Neither has anything to tell: what went wrong was said when it did.
         let _ = join(serving, telling).await;
@@ -88,13 +88,13 @@ async fn hold(served: impl Future<Output = Result<()>>, bars: Bars, at: SocketAd
 async fn serve(
     address: SocketAddr,
     topics: Arc<dyn Backend>,
-    worker: String,
+    own: Own,
     stop: CancellationToken,
 ) -> Result<()> {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                return millstream_console::serve(listener, topics, Some(worker), stop)
+                return millstream_console::serve(listener, topics, Some(own), stop)
                     .await
                     .context("serve the console");
             }

@@ -16,6 +16,8 @@ pub(crate) struct Book {
     /// Milliseconds since the Unix epoch; kept current, so that what depends on time is a function of this.
     pub(crate) now_ms: i64,
     pub(crate) workers: BTreeMap<String, Heard>,
+    /// The worker in this process: it is heard directly.
+    pub(crate) own: Option<String>,
     pub(crate) history: History,
     /// Whether the ends that the topics had at first were reached.
     pub(crate) loaded: bool,
@@ -40,6 +42,9 @@ impl Book {
             self.bad += 1;
             return;
         };
+        if self.own.as_deref() == Some(key) {
+            return;
+        }
         let Some(value) = &record.value else {
             self.workers.remove(key);
             return;
@@ -54,6 +59,12 @@ impl Book {
             }
             _ => self.bad += 1,
         }
+    }
+
+    /// Takes what the worker in this process tells.
+    pub(crate) fn take_own(&mut self, told: Told) {
+        let heard_at_ms = self.now_ms;
+        self.workers.insert(told.worker.id.clone(), Heard { told, heard_at_ms });
     }
 
     /// Takes a record of [`crate::told::HISTORY`].

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Book;
+use crate::own::Own;
 use crate::told::{HISTORY, STATUS, taken_back};
 use crate::worker::now_ms;
 
@@ -26,15 +27,31 @@ const STRETCH: usize = 1_000;
 pub(crate) async fn follow(
     topics: Arc<dyn Backend>,
     book: Arc<watch::Sender<Book>>,
+    own: Option<Own>,
     stop: CancellationToken,
 ) {
     let read = read_on(topics.as_ref(), &book);
     let tick = tick(&book);
+    let listen = listen(own, &book);
     tokio::select! {
         () = stop.cancelled() => {}
         () = read => {}
         () = tick => {}
+        () = listen => {}
     }
+}
+
+/// Takes what the worker in this process tells.
+async fn listen(own: Option<Own>, book: &watch::Sender<Book>) {
+    let Some(own) = own else { return std::future::pending().await };
+    let mut told = own.told();
+    while told.changed().await.is_ok() {
+        let news = told.borrow_and_update().clone();
+        if let Some(news) = news {
+            book.send_modify(|book| book.take_own(news));
+        }
+    }
+    std::future::pending().await
 }
 
 async fn tick(book: &watch::Sender<Book>) {

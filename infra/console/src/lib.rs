@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //! - [`report`]: publishes how a worker stands, and takes that back when it ends; `subject`: one pipeline of it.
-//! - [`Worker`], [`PipelinePlan`]: who tells, and what a pipeline is made of.
+//! - [`Worker`], [`PipelinePlan`]: who tells, and what a pipeline is made of. [`Own`]: the worker in this process.
 //! - `told`: the two topics and their records.
 //! - `rate`: events per second out of positions.
 //! - `follow`, `book`, `history`: what was told, as the reader of the topics knows it.
@@ -17,6 +17,7 @@ mod error;
 mod follow;
 mod history;
 mod metrics;
+mod own;
 mod pages;
 mod rate;
 mod report;
@@ -27,6 +28,7 @@ mod view;
 mod worker;
 
 pub use error::ConsoleError;
+pub use own::Own;
 pub use report::report;
 pub use serve::serve;
 pub use worker::{PipelinePlan, Worker};

@@ -8,16 +8,18 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::own::Own;
 use crate::subject::Subject;
 use crate::told::{HISTORY, PipelineTold, SAMPLE_MS, STATUS, Told, taken_back};
-use crate::worker::{PipelinePlan, Worker, memory, now_ms};
+use crate::worker::{PipelinePlan, memory, now_ms};
 
 /// How often it is looked whether something changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often is told that we live, though nothing changed.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
-/// Topics that take longer count as unreachable.
+/// Topics that take longer count as unreachable; and while they do, so that looks go on.
 const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_IN_TROUBLE: Duration = Duration::from_secs(2);
 /// How long pipelines may still tell about their drain after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long taking back what was told may hold up the end of the process.
@@ -28,18 +30,18 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// samples and happenings, which stay for those who look later. Topics that can't be reached are warned of once and tried again; the pipelines don't notice.
 pub fn report(
     topics: Arc<dyn Backend>,
-    worker: Worker,
+    own: Own,
     told: Vec<(PipelinePlan, watch::Receiver<Status>)>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
     let pipelines = told.into_iter().map(|(plan, status)| Subject::new(plan, status)).collect();
-    let reporter = Reporter { topics, worker, pipelines, made: false, troubled: false, last: None };
+    let reporter = Reporter { topics, own, pipelines, made: false, troubled: false, last: None };
     tokio::spawn(reporter.run(stop))
 }
 
 struct Reporter {
     topics: Arc<dyn Backend>,
-    worker: Worker,
+    own: Own,
     pipelines: Vec<Subject>,
     /// Whether the topics are known to be there.
     made: bool,
@@ -83,22 +85,22 @@ impl Reporter {
     async fn look(&mut self, sampled: &mut i64) {
         let (now, wall) = (Instant::now(), now_ms());
         let pipelines: Vec<_> = self.pipelines.iter_mut().map(|one| one.tell(now)).collect();
+        let worker = self.own.worker().clone();
+        let told = Told { worker, told_at_ms: wall, memory: memory(), pipelines };
+        self.own.tell(&told);
         let slot = wall / SAMPLE_MS;
         if slot != *sampled {
             *sampled = slot;
-            let told = self.pipelines.iter_mut().zip(&pipelines);
-            let samples = told.filter_map(|(one, told)| one.sample(told, wall)).collect();
+            let shares = self.pipelines.iter_mut().zip(&told.pipelines);
+            let samples = shares.filter_map(|(one, told)| one.sample(told, wall)).collect();
             self.send(&HISTORY.name, samples).await;
         }
-        let due = self
-            .last
-            .as_ref()
-            .is_none_or(|(at, last)| now.duration_since(*at) >= BEAT_EVERY || *last != pipelines);
+        let due = self.last.as_ref().is_none_or(|(at, last)| {
+            now.duration_since(*at) >= BEAT_EVERY || *last != told.pipelines
+        });
         if !due {
             return;
         }
-        let worker = self.worker.clone();
-        let told = Told { worker, told_at_ms: wall, memory: memory(), pipelines };
         let records: Vec<_> = told.to_record().into_iter().collect();
         if self.send(&STATUS.name, records).await {
             self.last = Some((now, told.pipelines));
@@ -112,7 +114,7 @@ impl Reporter {
             .filter(|index| all || self.pipelines[*index].is_past_due(now))
             .collect();
         let pasts: Vec<_> =
-            due.iter().map(|index| self.pipelines[*index].past(&self.worker, wall)).collect();
+            due.iter().map(|index| self.pipelines[*index].past(self.own.worker(), wall)).collect();
         let records = pasts.iter().filter_map(|past| past.to_record().ok()).collect();
         if self.send(&HISTORY.name, records).await {
             for (index, past) in due.into_iter().zip(pasts) {
@@ -126,12 +128,13 @@ impl Reporter {
         if records.is_empty() {
             return true;
         }
-        let sent = timeout(PATIENCE, self.try_send(topic, records)).await;
+        let patience = if self.troubled { PATIENCE_IN_TROUBLE } else { PATIENCE };
+        let sent = timeout(patience, self.try_send(topic, records)).await;
         let failed = match sent {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),
             Err(_) => {
-                Some(format!("append to topic {topic}: no answer within {} s", PATIENCE.as_secs()))
+                Some(format!("append to topic {topic}: no answer within {} s", patience.as_secs()))
             }
         };
         match &failed {
@@ -165,7 +168,7 @@ impl Reporter {
         let farewell = async {
             // What happened in the drain too, and until when there was a worker.
             self.keep(Instant::now(), true).await;
-            let gone = vec![taken_back(&self.worker.id)];
+            let gone = vec![taken_back(&self.own.worker().id)];
             self.send(&STATUS.name, gone).await;
         };
         // Who can't be told sees that this worker is silent.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::book::Book;
 use crate::error::ConsoleError;
+use crate::own::Own;
 use crate::pages;
 use crate::view::{Is, Overview, PipelineView, Reading, Standing, WorkerView};
 use crate::worker::now_ms;
@@ -24,15 +25,15 @@ use crate::{follow, metrics};
 /// Pages kept up to date at once.
 const STREAMS: usize = 200;
 
-/// Serves the console until `stop`: pages, live updates, JSON, metrics. `own`: the id of the worker in this
-/// process, whose pipelines `/readyz` is about. Topics that can't be read are shown as such.
+/// Serves the console until `stop`: pages, live updates, JSON, metrics. `own`: the worker in this process,
+/// whose pipelines `/readyz` is about. Topics that can't be read are shown as such.
 ///
 /// # Errors
 /// When the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
     topics: Arc<dyn Backend>,
-    own: Option<String>,
+    own: Option<Own>,
     stop: CancellationToken,
 ) -> Result<(), ConsoleError> {
     let address = listener.local_addr()?;
@@ -42,12 +43,14 @@ pub async fn serve(
              listen on 127.0.0.1, or let only those in who may see it"
         );
     }
-    let book = Arc::new(watch::Sender::new(Book { now_ms: now_ms(), ..Book::default() }));
-    let following = tokio::spawn(follow::follow(topics, book.clone(), stop.clone()));
+    let id = own.as_ref().map(|own| own.worker().id.clone());
+    let book = Book { now_ms: now_ms(), own: id.clone(), ..Book::default() };
+    let book = Arc::new(watch::Sender::new(book));
+    let following = tokio::spawn(follow::follow(topics, book.clone(), own, stop.clone()));
     let site = Site {
         book: book.subscribe(),
         hub: Hub::new(STREAMS, stop.clone()),
-        own: own.map(Into::into),
+        own: id.map(Into::into),
     };
     let served = Server::new(router(site)).shell(pages::shell()).serve(listener, stop).await;
     following.abort();

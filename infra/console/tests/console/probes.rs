@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use millstream_console::Own;
 use millstream_engine::State;
 use millstream_topic::memory::Memory;
 
@@ -8,14 +9,15 @@ use crate::stage::*;
 #[tokio::test]
 async fn ready_once_the_own_pipelines_run() {
     let topics = memory();
-    let site = Site::start(&topics, Some("a-1")).await;
+    let own = Own::new(worker("a-1", "ant"));
+    let site = Site::start(&topics, Some(&own)).await;
     assert_eq!(site.get("/healthz").await.1, "ok\n");
     let hasnt =
         |status: reqwest::StatusCode, text: &str| status == 503 && text.contains("hasn't told");
     site.until("/readyz", "503", hasnt).await;
     let mut starting = working(&[]);
     starting.state = State::Starting;
-    let telling = Telling::start(&topics, worker("a-1", "ant"), plan(), starting);
+    let telling = Telling::of(&topics, own, plan(), starting);
     let is_starting = |status: reqwest::StatusCode, text: &str| {
         status == 503 && text.contains("pipeline weather.table is starting")
     };
@@ -44,6 +46,30 @@ async fn not_ready_while_the_status_topic_is_out_of_reach() {
     site.until("/readyz", "503", trouble).await;
     assert!(site.page("/").await.contains("The status topic can't be read"));
     site.until("/readyz", "200", |status, _| status == 200).await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_own_worker_is_seen_while_no_topic_can_be_reached() {
+    let memory = Memory::new();
+    let topics = <dyn millstream_topic::Backend>::shared(memory.clone());
+    memory.fail_next(1_000_000);
+    let own = Own::new(worker("a-1", "ant"));
+    let site = Site::start(&topics, Some(&own)).await;
+    let mut status = working(&[(0, 1, 2)]);
+    status.state = State::Retrying("look at topic weather: nobody answers".into());
+    let telling = Telling::of(&topics, own, plan(), status);
+    let is_told = |now: &serde_json::Value| {
+        now["reading"]["trouble"].is_string()
+            && now["pipelines"].to_string().contains("nobody answers")
+    };
+    site.overview("what goes wrong", is_told).await;
+    let page = site.page("/").await;
+    assert!(page.contains("The status topic can't be read") && page.contains("nobody answers"));
+    memory.fail_next(0);
+    telling.status.send_replace(working(&[(0, 2, 2)]));
+    site.overview("recovery", |now| now["reading"]["trouble"].is_null()).await;
+    telling.end().await;
     site.close().await;
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_console::{PipelinePlan, Worker, report, serve};
+use millstream_console::{Own, PipelinePlan, Worker, report, serve};
 use millstream_engine::{
     Batches, Counts, Freshness, Happening, LookupStatus, PartitionStatus, State, Status, Totals,
     What,
@@ -31,9 +31,13 @@ impl Telling {
         plan: PipelinePlan,
         status: Status,
     ) -> Self {
+        Self::of(topics, Own::new(worker), plan, status)
+    }
+
+    pub fn of(topics: &Arc<dyn Backend>, own: Own, plan: PipelinePlan, status: Status) -> Self {
         let (status, receiver) = watch::channel(status);
         let stop = CancellationToken::new();
-        let task = report(topics.clone(), worker, vec![(plan, receiver)], stop.clone());
+        let task = report(topics.clone(), own, vec![(plan, receiver)], stop.clone());
         Self { status, stop, task }
     }
 
@@ -59,14 +63,14 @@ pub struct Site {
 }
 
 impl Site {
-    pub async fn start(topics: &Arc<dyn Backend>, own: Option<&str>) -> Self {
+    pub async fn start(topics: &Arc<dyn Backend>, own: Option<&Own>) -> Self {
         Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), topics, own).await
     }
 
-    pub async fn at(address: SocketAddr, topics: &Arc<dyn Backend>, own: Option<&str>) -> Self {
+    pub async fn at(address: SocketAddr, topics: &Arc<dyn Backend>, own: Option<&Own>) -> Self {
         let listener = TcpListener::bind(address).await.expect("listen");
         let (address, stop) = (listener.local_addr().expect("address"), CancellationToken::new());
-        let served = serve(listener, topics.clone(), own.map(str::to_owned), stop.clone());
+        let served = serve(listener, topics.clone(), own.cloned(), stop.clone());
         let task = tokio::spawn(async move { served.await.expect("serve") });
         Self { address, stop, task, client: reqwest::Client::new() }
     }
