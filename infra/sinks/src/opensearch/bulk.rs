@@ -168,7 +168,7 @@ async fn send(
     items: impl ExactSizeIterator<Item = &Item>,
 ) -> Result<Vec<Value>, Fault> {
     let wanted = items.len();
-    let lines: Vec<u8> = items.flat_map(|item| item.lines.iter().copied()).collect();
+    let lines = items.map(|item| item.lines.as_slice()).collect::<Vec<_>>().concat();
     let shape = "filter_path=items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by";
     let call = Call {
         method: Method::POST,

@@ -176,6 +176,8 @@ async fn make_ready(ours: &Ours, target: &Named, told: &Told) -> Result<bool, Fa
             return Ok(false);
         }
     }
+    // Written is not yet found: who looks once it is served, or called whole, is to find all of it.
+    ours.place.show(&target.id).await?;
     let ready = State { ready: true, ..target.state.clone() };
     ours.place.describe(target, &ready).await
 }

@@ -149,6 +149,8 @@ async fn rights(server: &Server, what: &str) -> Finding {
         written.map_err(|fault| ("write documents", fault))?;
         let read = super::fetch::which(server, &name, &["a".to_owned()]).await;
         read.map_err(|fault| ("read documents", fault))?;
+        let show = server.send(&Call::bare_post(format!("{name}/_refresh"))).await;
+        show.map_err(|fault| ("have what was written found", fault))?;
         let dialect = server.dialect().await.map_err(|fault| ("look", fault))?;
         let point = server.send(&dialect.open_point(&name, "1m")).await;
         let point = point.map_err(|fault| ("hold a point in time", fault))?;
@@ -173,7 +175,7 @@ async fn rights(server: &Server, what: &str) -> Finding {
     let (doing, fault) = failed;
     let remedy = match fault.status() {
         Some(401 | 403) => format!(
-            "give {} the rights create_index, delete_index, manage_aliases, read, write and point in time on {}*",
+            "give {} the rights create_index, delete_index, manage_aliases, read, write, refresh and point in time on {}*",
             if server.origin.user.is_empty() {
                 "everybody, or a user named in the URL,"
             } else {

@@ -24,7 +24,7 @@ pub(super) async fn read(
     check(place, &target, pipeline)?;
     let server = place.server();
     // What was committed is to be seen.
-    server.send(&Call::bare_post(format!("{}/_refresh", target.id))).await?;
+    place.show(&target.id).await?;
     let first = json!({
         "size": BATCH_ROWS,
         "sort": ["_doc"],

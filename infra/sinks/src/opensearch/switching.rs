@@ -36,6 +36,11 @@ impl Place {
         }
     }
 
+    /// Has everything found that was written into a build by now.
+    pub async fn show(&self, build: &str) -> Result<(), Fault> {
+        self.server().send(&Call::bare_post(format!("{build}/_refresh"))).await.map(|_| ())
+    }
+
     /// Says that another build is filled in this one's place: ranges for this one are superseded from now on.
     pub async fn replaced(&self, build: &str) -> Result<(), Fault> {
         let item = Item::create(names::REPLACED.to_owned(), &json!({"state": {}}));
