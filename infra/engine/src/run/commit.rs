@@ -141,10 +141,7 @@ impl Worker {
         }
         let next = entry.next();
         open.advance(entry);
-        // For ordinary lag tools only: the position in the sink is the truth.
-        if let Err(error) = self.consumer.commit(&[(at.clone(), next)]).await {
-            tracing::warn!(pipeline = self.id, "{}", chain(&error));
-        }
+        self.tell_group(at, next).await;
         // Records beyond a planned end, and those that came while the commit was retried, were passed over.
         let waited = self.slots.get(at).is_some_and(|slot| slot.backoff.tries() > 0);
         let seek =

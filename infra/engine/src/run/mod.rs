@@ -10,8 +10,9 @@
 mod commit;
 mod events;
 mod lookups;
+mod others;
+mod outage;
 mod slot;
-mod standby;
 mod tell;
 mod turn;
 
@@ -29,6 +30,8 @@ use crate::status::{Batches, Happening, State, Status, Totals};
 use crate::transform::PlanError;
 use crate::world::{Backoff, World};
 use lookups::Lookups;
+use others::Others;
+use outage::Outage;
 use slot::Slot;
 
 /// How a worker runs a pipeline.
@@ -103,7 +106,7 @@ pub async fn run(
         batches: Batches::default(),
         happenings: VecDeque::new(),
         standby: None,
-        seen: BTreeMap::new(),
+        others: Others::default(),
         outage: None,
         looked_at: Instant::now(),
         asked_at: Instant::now(),
@@ -131,10 +134,10 @@ pub(crate) struct Worker {
     happenings: VecDeque<Happening>,
     /// Who does the work, while we stand by.
     standby: Option<String>,
-    /// How far that one has come, as far as we looked.
-    seen: standby::Seen,
+    /// How far they have come, as far as we looked.
+    others: Others,
     /// Why the topics can't be read at the moment.
-    outage: Option<String>,
+    outage: Option<Outage>,
     backoff: Backoff,
     /// When the topics' ends were last looked at.
     looked_at: Instant,

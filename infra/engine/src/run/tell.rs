@@ -45,8 +45,8 @@ impl Worker {
         if let Some(who) = &self.standby {
             return State::Standby(who.clone());
         }
-        if let Some(failed) = &self.outage {
-            return State::Retrying(failed.clone());
+        if let Some(outage) = &self.outage {
+            return State::Retrying(outage.why.clone());
         }
         let troubled = self.slots.values().map(Slot::state).find(|s| *s != State::Running);
         let troubled = troubled.or_else(|| self.lookups.awaited().map(State::Retrying));

@@ -11,8 +11,9 @@ use crate::status::What;
 
 /// How long to wait for an event at most, so that the clock's duties aren't late.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
-/// How often the topics' ends are asked for, apart from what reading tells.
+/// How often the topics' ends are asked for, apart from what reading tells, and while nobody answers.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How often the sink is asked whether it has begun anew, and for how long at most.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 const ASK_WITHIN: Duration = Duration::from_secs(2);
@@ -37,11 +38,7 @@ impl Worker {
             };
             match polled {
                 Ok(event) => {
-                    if self.outage.take().is_some() {
-                        tracing::info!(pipeline = self.id, "reading again");
-                        self.happened(What::Recovered, &[], "the topics can be read again");
-                        self.backoff.reset();
-                    }
+                    self.heard(&event);
                     self.take(event).await;
                 }
                 Err(source) if source.is_retryable() => self.sit_out(chain(&source)).await,
@@ -75,7 +72,8 @@ impl Worker {
             }
         }
         self.relieve().await;
-        if now.duration_since(self.looked_at) >= LOOK_EVERY {
+        let every = if self.outage.is_some() { LOOK_AGAIN } else { LOOK_EVERY };
+        if now.duration_since(self.looked_at) >= every {
             self.looked_at = now;
             self.look().await;
         }
@@ -111,27 +109,6 @@ impl Worker {
                 if let Err(error) = self.consumer.steer(order) {
                     tracing::warn!(pipeline = self.id, "{}", chain(&error));
                 }
-            }
-        }
-    }
-
-    /// Asks how far the topics reach: a consumer that has gone silent doesn't tell.
-    async fn look(&mut self) {
-        for topic in self.pipeline.topics() {
-            self.look_at(&topic.name).await;
-        }
-    }
-
-    /// Learns a topic's ends, and whether it still is the one that was opened: one that was deleted and
-    /// recreated may go on delivering as if nothing had happened.
-    pub(super) async fn look_at(&mut self, topic: &str) {
-        let Ok(Some(info)) = self.world.topics.info(topic).await else { return };
-        for (at, slot) in self.slots.iter_mut().filter(|(at, _)| at.topic == topic) {
-            if let Some(bounds) = info.partitions.get(at.partition as usize) {
-                slot.end = bounds.end;
-            }
-            if slot.is_at_work() && slot.topic_id != info.id {
-                slot.reopen();
             }
         }
     }
@@ -188,7 +165,7 @@ impl Worker {
     /// With `until_caught_up`: whether everything is in the sink; an error if it never will be.
     async fn has_ended(&mut self) -> Result<bool, EngineError> {
         if self.standby.is_some() {
-            return Ok(self.other_has_caught_up().await);
+            return Ok(self.others_have_caught_up().await);
         }
         let stopped: Vec<_> = self.slots.values().filter_map(Slot::stopped).collect();
         let others_done =
@@ -196,6 +173,9 @@ impl Worker {
         if !stopped.is_empty() && others_done {
             let why = stopped.join("; ");
             return Err(EngineError::Stopped { pipeline: self.id.clone(), why });
+        }
+        if self.is_left_over() {
+            return Ok(self.others_have_caught_up().await);
         }
         if self.slots.is_empty() || !others_done {
             if let Some(why) = self.lookups.hopeless() {
@@ -205,21 +185,7 @@ impl Worker {
         }
         // Caught up as far as reading told; what came since is for another turn.
         self.look().await;
-        Ok(self.slots.values().all(Slot::is_caught_up))
-    }
-
-    /// Waits out a fault of the topics.
-    async fn sit_out(&mut self, failed: String) {
-        if self.outage.is_none() {
-            tracing::warn!(pipeline = self.id, "{failed}; trying until it works");
-            self.happened(What::Retrying, &[], &failed);
-        }
-        self.outage = Some(failed);
-        self.totals.retries += 1;
-        tokio::select! {
-            () = tokio::time::sleep(self.backoff.next()) => {}
-            () = self.stop.cancelled() => {}
-        }
+        Ok(self.slots.values().all(Slot::is_caught_up) && self.others_have_caught_up().await)
     }
 
     /// Commits what is open, as far as that goes within the drain's time.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use millstream_engine::memory_sink::MemoryTarget;
-use millstream_engine::{Options, State};
+use millstream_engine::{Options, State, What};
 use millstream_topic::{Outgoing, Subscriptions, Topics};
 
 use crate::stage::{Stage, event, partition};
@@ -49,6 +49,34 @@ async fn the_topics_are_down_for_a_while() {
     tokio::time::sleep(Duration::from_secs(120)).await;
     stage.send(100, 200).await;
     worker.until_delivered(200).await;
+    worker.end().await.expect("end");
+    stage.assert_exact(200).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_that_went_away_without_a_word_are_noticed() {
+    let stage = Stage::new().await;
+    stage.send(0, 100).await;
+    let mut worker = stage.worker();
+    worker.until_delivered(100).await;
+    stage.topics.go_away(true);
+    let retries = |status: &millstream_engine::Status| match &status.state {
+        State::Retrying(why) => why.contains("nobody answers"),
+        _ => false,
+    };
+    worker.until("trouble", retries).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = worker.status.borrow().clone();
+    assert!(retries(&status), "{status:#?}");
+    let told = |status: &millstream_engine::Status, what| {
+        status.happenings.iter().filter(|one| one.what == what).count()
+    };
+    assert_eq!(told(&status, What::Retrying), 1, "told once: {status:#?}");
+    stage.topics.go_away(false);
+    stage.send(100, 200).await;
+    worker.until_delivered(200).await;
+    worker.until("recovery", |status| status.state == State::Running).await;
+    assert_eq!(told(&worker.status.borrow(), What::Recovered), 1);
     worker.end().await.expect("end");
     stage.assert_exact(200).await;
 }

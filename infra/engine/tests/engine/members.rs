@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use millstream_engine::{Status, What};
+use millstream_engine::{Options, Status, What};
+use millstream_topic::{Event, Subscriptions};
 
-use crate::stage::{Stage, partition};
+use crate::stage::{Stage, Worker, partition};
 
 #[tokio::test(start_paused = true)]
 async fn case_7_join_leave_and_crash() {
@@ -88,4 +89,46 @@ async fn what_happens_to_partitions_is_told() {
     assert!(told.partitions.iter().all(|at| at.next >= at.position), "{told:#?}");
     first.end().await.expect("end");
     second.end().await.expect("end");
+}
+
+const UNTIL_CAUGHT_UP: fn() -> Options = || Options { until_caught_up: true, ..Options::default() };
+
+/// It goes on for as long as somebody else has what isn't in the sink.
+async fn goes_on(worker: &Worker) {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!worker.has_ended(), "{:#?}", *worker.status.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn caught_up_means_the_partitions_of_a_dead_member_too() {
+    let stage = Stage::new().await;
+    stage.send(0, 300).await;
+    let names = ["events".to_owned()];
+    let mut dead = stage.topics.join("test.events", &names).await.expect("join");
+    let mut worker = stage.worker_with(UNTIL_CAUGHT_UP());
+    worker.until("the share left", |status| !status.partitions.is_empty()).await;
+    let has = dead.poll(Duration::from_secs(1)).await.expect("poll");
+    assert!(
+        matches!(&has, Event::Assigned(some) if some.iter().any(|at| at.topic == "events")),
+        "{has:?}"
+    );
+    goes_on(&worker).await;
+    // The group notices.
+    drop(dead);
+    worker.ends().await.expect("the rest");
+    stage.assert_exact(300).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_given_nothing_ends_when_the_others_are_done() {
+    let stage = Stage::new().await;
+    let busy: Vec<_> = (0..4).map(|_| stage.worker()).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.send(0, 300).await;
+    let left_over = stage.worker_with(UNTIL_CAUGHT_UP());
+    left_over.ends().await.expect("nothing to do");
+    stage.assert_exact(300).await;
+    for worker in busy {
+        worker.end().await.expect("end");
+    }
 }

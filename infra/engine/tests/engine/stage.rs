@@ -150,6 +150,15 @@ impl Worker {
         within(self.task).await.expect("the worker doesn't panic")
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ends(self) -> Result<Totals, EngineError> {
+        within(self.task).await.expect("the worker doesn't panic")
+    }
+
     /// As SIGKILL: gone between two steps.
     pub async fn kill(self) {
         self.task.abort();

@@ -20,6 +20,9 @@ impl MemoryConsumer {
     }
 
     fn arrive(&self) -> Result<(), TopicError> {
+        if self.shared.state().away {
+            return Ok(());
+        }
         let mut state = self.shared.begin(|| format!("poll for group {}", self.group))?;
         let group = state.groups.entry(self.group.clone()).or_default();
         if group.arrive(self.member) {
@@ -30,6 +33,9 @@ impl MemoryConsumer {
 
     fn next_event(&self) -> Option<Event> {
         let state = &mut *self.shared.state();
+        if state.away {
+            return None;
+        }
         let group = state.groups.get_mut(&self.group)?;
         group.next_event(self.member, &state.topics, &state.stalled, state.most)
     }

@@ -95,6 +95,12 @@ impl Memory {
         self.shared.state().fail_next = count;
     }
 
+    /// Goes away, as a cluster does that can't be reached: calls fail, and members get no events and no reason.
+    pub fn go_away(&self, away: bool) {
+        self.shared.state().away = away;
+        self.shared.changed.notify_waiters();
+    }
+
     /// The next `count` appends are carried out, and yet fail as unavailable.
     pub fn lose_replies(&self, count: u32) {
         self.shared.state().lose_replies = count;

@@ -57,6 +57,7 @@ struct State {
     made: u64,
     next_member: u64,
     fail_next: u32,
+    away: bool,
     lose_replies: u32,
     /// How many records one event holds at most.
     most: usize,
@@ -78,6 +79,7 @@ impl Memory {
             made: 0,
             next_member: 0,
             fail_next: 0,
+            away: false,
             lose_replies: 0,
             most: 500,
         };
@@ -108,6 +110,9 @@ impl Shared {
     /// The state for one operation, unless a test ordered that operation to fail.
     fn begin(&self, doing: impl FnOnce() -> String) -> Result<MutexGuard<'_, State>, TopicError> {
         let mut state = self.state();
+        if state.away {
+            return Err(TopicError::unavailable(doing(), "nobody answers"));
+        }
         if state.fail_next > 0 {
             state.fail_next -= 1;
             return Err(TopicError::unavailable(doing(), "a test ordered this fault"));
