@@ -7,7 +7,9 @@
 //!
 //! # Environment
 //!
-//! - `MILLSTREAM_LOG`: which lines, such as `debug` or `warn,millstream_topic=trace` (the syntax of tracing's `EnvFilter`)
+//! - `MILLSTREAM_LOG`: which lines, such as `debug` or `warn,millstream_topic=trace` (the syntax of tracing's `EnvFilter`); without it,
+//!   nothing of the clients of servers (`scylla`, `rdkafka`, `hyper` and so on), whose troubles our own lines tell once:
+//!   `warn` shows theirs, too
 //! - `MILLSTREAM_LOG_FORMAT`: `text` (the default) or `json`, one object a line
 //! - `NO_COLOR`: not empty, no colours; there are none either when standard error isn't a terminal
 

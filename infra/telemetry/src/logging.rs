@@ -9,6 +9,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 const FILTER: &str = "MILLSTREAM_LOG";
 const FORMAT: &str = "MILLSTREAM_LOG_FORMAT";
 
+/// Clients of servers. What they meet comes back to us as an error, and is told once, in our words, with what to do;
+/// they would say it before that, at every try.
+const CLIENTS: [&str; 9] =
+    ["aws", "h2", "hyper", "librdkafka", "mysql_async", "rdkafka", "reqwest", "rustls", "scylla"];
+
 /// Which lines are written, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
@@ -43,7 +48,8 @@ pub enum LoggingError {
 }
 
 impl Logging {
-    /// What the environment asks for; else `level` for Millstream's crates and `apps`, warnings for others.
+    /// What the environment asks for; else `level` for Millstream's crates and `apps`, warnings for others, and nothing
+    /// of the clients of servers: their troubles are told by those who use them.
     ///
     /// # Errors
     /// [`LoggingError::Format`] when the environment names a format there is not.
@@ -62,7 +68,9 @@ impl Logging {
         let ours = |name: &&str| format!(",{}={level}", name.replace('-', "_"));
         let default = || {
             let others = level.min(LevelFilter::WARN);
-            others.to_string() + &["millstream"].iter().chain(apps).map(ours).collect::<String>()
+            let clients = CLIENTS.map(|name| format!(",{name}=off")).concat();
+            let ours: String = ["millstream"].iter().chain(apps).map(ours).collect();
+            format!("{others}{clients}{ours}")
         };
         let colours = std::io::stderr().is_terminal() && given("NO_COLOR").is_none();
         Ok(Self { filter: given(FILTER).unwrap_or_else(default), format, colours })
@@ -133,6 +141,21 @@ mod tests {
         Logging::from_env(LevelFilter::INFO, &["word-count"], find)
     }
 
+    /// Lines as the clients of servers write them.
+    fn clients() {
+        tracing::error!(target: "scylla::cluster::worker", "a client's");
+        tracing::warn!(target: "scylla::network::connection", "a client's");
+        tracing::error!(target: "rdkafka::client", "a client's");
+        tracing::error!(target: "librdkafka", "a client's");
+        tracing::warn!(target: "aws_config::profile::parser", "a client's");
+        tracing::error!(target: "aws_smithy_runtime::client::retries", "a client's");
+        tracing::error!(target: "mysql_async::conn", "a client's");
+        tracing::warn!(target: "hyper_util::client::legacy", "a client's");
+        tracing::warn!(target: "reqwest::retry", "a client's");
+    }
+
+    const CLIENTS_LINES: usize = 9;
+
     fn written(logging: &Logging) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
@@ -141,8 +164,9 @@ mod tests {
             tracing::info!(target: "millstream_topic::kafka", lag = 7, "ours");
             tracing::debug!(target: "millstream_topic", "ours, too fine");
             tracing::info!(target: "word_count", "an app's");
-            tracing::info!(target: "hyper", "somebody else's");
-            tracing::warn!(target: "hyper", "somebody else's warning");
+            tracing::info!(target: "tantivy", "somebody else's");
+            tracing::warn!(target: "tantivy", "somebody else's warning");
+            clients();
         });
         String::from_utf8(lines.0.lock().expect("lock").clone()).expect("UTF-8")
     }
@@ -152,6 +176,29 @@ mod tests {
         let text = written(&asked(&[]).expect("logging"));
         let messages: Vec<&str> = text.lines().filter_map(|line| line.split(": ").nth(1)).collect();
         assert_eq!(messages, ["ours lag=7", "an app's", "somebody else's warning"], "{text}");
+    }
+
+    #[test]
+    fn what_clients_of_servers_meet_is_ours_to_tell_unless_asked_for() {
+        let text = written(&asked(&[]).expect("logging"));
+        assert!(!text.contains("a client's"), "{text}");
+        for (filter, expected) in [("warn", CLIENTS_LINES), ("error,scylla=warn", 6), ("off", 0)] {
+            let text = written(&asked(&[("MILLSTREAM_LOG", filter)]).expect("logging"));
+            let lines = text.lines().filter(|line| line.contains("a client's")).count();
+            assert_eq!(lines, expected, "{filter}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_app_is_heard_whatever_its_name() {
+        let logging = Logging::from_env(LevelFilter::INFO, &["aws-watch"], |_| None);
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(&logging.expect("logging"), move || writer.clone());
+        tracing::subscriber::with_default(subscriber.expect("subscriber"), || {
+            tracing::info!(target: "aws_watch", "an app's");
+        });
+        assert!(!lines.0.lock().expect("lock").is_empty(), "the longer name decides");
     }
 
     #[test]
