@@ -212,6 +212,9 @@ async fn doctor_says_how_the_cluster_is() {
         assert!(said.contains(expected), "{said}\nlacks {expected:?}");
     }
     let address = stack::cassandra().await.address();
+    let two = server(&format!("cassandra://{address}?replication=2"), "").unwrap();
+    let said = text(&two.examine().await);
+    assert!(said.contains("new keyspaces have 2 copies on 1 nodes"), "{said}");
     let elsewhere = server(&format!("cassandra://{address}?dc=nowhere"), "").unwrap();
     let findings = elsewhere.examine().await;
     assert!(text(&findings).contains("set option dc to one of datacenter1"), "{}", text(&findings));

@@ -11,6 +11,7 @@ use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancing
 use scylla::statement::Statement;
 use scylla::value::CqlTimestamp;
 
+use super::copies::{Copies, Replication, judge_option};
 use super::faults::Fault;
 use super::server::Cassandra;
 use super::statements::OWNER;
@@ -237,55 +238,45 @@ impl Examining<'_> {
         let cql = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
         let answer = self.session.query_unpaged(cql, ()).await?;
         let rows = answer.into_rows_result().map_err(Fault::answer)?;
-        let mut findings = Vec::new();
+        let mut findings = self.asked();
         for row in rows.rows::<(String, HashMap<String, String>)>().map_err(Fault::answer)? {
             let (keyspace, replication) = row.map_err(Fault::answer)?;
             if ours.contains(&keyspace) {
-                findings.push(self.replicated(&keyspace, &replication));
+                findings.push(self.replicated(keyspace, &replication).judge(&self.what));
             }
         }
         Ok(findings)
     }
 
-    fn replicated(&self, keyspace: &str, replication: &HashMap<String, String>) -> Finding {
-        let state = self.session.get_cluster_state();
-        let nodes = |dc: Option<&str>| {
-            let here = |node: &&Arc<Node>| dc.is_none() || node.datacenter.as_deref() == dc;
-            state.get_nodes_info().iter().filter(here).count()
-        };
-        let mut told = Vec::new();
-        for (where_, copies) in replication {
-            let dc = (where_ != "replication_factor").then_some(where_.as_str());
-            let Some(copies) = copies.split('/').next().and_then(|n| n.parse::<usize>().ok())
-            else {
-                continue;
-            };
-            told.push((dc.unwrap_or("the cluster").to_owned(), copies, nodes(dc)));
-        }
-        judge_replication(&self.what, keyspace, &told)
+    /// What the URL asks for.
+    fn asked(&self) -> Vec<Finding> {
+        let options = self.server.options();
+        let Some(asked) = options.replication.filter(|_| options.create) else { return Vec::new() };
+        let finding = judge_option(&self.what, asked.get(), self.count(options.dc.as_deref()));
+        finding.into_iter().collect()
     }
-}
 
-/// `copies`: where, how many, on how many nodes.
-fn judge_replication(what: &str, keyspace: &str, copies: &[(String, usize, usize)]) -> Finding {
-    let list: Vec<_> =
-        copies.iter().map(|(dc, n, nodes)| format!("{n} on {nodes} nodes of {dc}")).collect();
-    let told = format!("keyspace {keyspace} keeps copies: {}", list.join(", "));
-    if copies.iter().any(|(_, n, nodes)| n > nodes) {
-        let remedy = format!(
-            "start more nodes, or ALTER KEYSPACE \"{keyspace}\" with fewer copies: no quorum can answer \
-                              once one more is missing"
-        );
-        return Finding::bad(what, told, remedy);
+    /// Nodes in a datacenter, or in all of them.
+    fn count(&self, dc: Option<&str>) -> usize {
+        let state = self.session.get_cluster_state();
+        let here = |node: &&Arc<Node>| dc.is_none() || node.datacenter.as_deref() == dc;
+        state.get_nodes_info().iter().filter(here).count()
     }
-    if copies.iter().any(|(_, n, nodes)| *n < 3 && nodes > n) {
-        let remedy = format!(
-            "ALTER KEYSPACE \"{keyspace}\" WITH replication = {{… 3}}, then nodetool repair -full: with fewer than 3 \
-             copies one node that is down stops writing"
-        );
-        return Finding::warning(what, told, remedy);
+
+    fn replicated(&self, keyspace: String, options: &HashMap<String, String>) -> Replication {
+        let mut places = Vec::new();
+        for (place, copies) in options {
+            let dc = (place != "replication_factor").then(|| place.clone());
+            // "3", or "3/1" with transient ones; anything else is no number of copies.
+            if let Some(copies) = copies.split('/').next().and_then(|n| n.parse().ok()) {
+                places.push(Copies { nodes: self.count(dc.as_deref()), dc, copies });
+            }
+        }
+        places.sort_by(|one, other| one.dc.cmp(&other.dc));
+        let class = options.get("class").and_then(|class| class.split('.').next_back());
+        let class = class.unwrap_or_default().to_owned();
+        Replication { keyspace, class, places, nodes: self.count(None) }
     }
-    Finding::good(what, told)
 }
 
 fn name(node: &Arc<Node>) -> String {
@@ -320,22 +311,6 @@ fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millstream_config::Health;
-
-    fn judged(copies: &[(usize, usize)]) -> Health {
-        let copies: Vec<_> =
-            copies.iter().map(|(copies, nodes)| ("dc".to_owned(), *copies, *nodes)).collect();
-        judge_replication("stores.tables", "k", &copies).state
-    }
-
-    #[test]
-    fn replication_is_judged_by_the_nodes_there_are() {
-        assert_eq!(judged(&[(1, 1)]), Health::Good);
-        assert_eq!(judged(&[(3, 3), (3, 5)]), Health::Good);
-        assert_eq!(judged(&[(1, 3)]), Health::Warning);
-        assert_eq!(judged(&[(3, 3), (1, 2)]), Health::Warning);
-        assert_eq!(judged(&[(3, 1)]), Health::Bad);
-    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

@@ -27,7 +27,7 @@
 //! - [`Cassandra`]: the cluster, from its URL; connects when first used. [`CassandraTable`]: the target.
 //! - `layout`, `keys`, `statements`: what may be a table and a row's key, and the CQL for it. `values`, `bound`: Arrow values as CQL values and back.
 //! - `opening`, `owner`: what `connect` makes, and for whom. `hearsay`: what is listed and can't be used yet. `sink`, `commit`, `positions`: the steps above.
-//! - `scan`: reading. `examine`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
+//! - `scan`: reading. `examine`, `copies`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
 
 #![allow(
     clippy::result_large_err,
@@ -36,6 +36,7 @@
 
 mod bound;
 mod commit;
+mod copies;
 mod examine;
 mod faults;
 mod hearsay;

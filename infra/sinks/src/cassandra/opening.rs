@@ -9,6 +9,7 @@ use scylla::client::session::Session;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 
+use super::copies;
 use super::faults::Fault;
 use super::owner::{self, Owned, Owners};
 use super::server::{Cassandra, Options};
@@ -16,7 +17,6 @@ use super::statements;
 use super::values::Storage;
 use crate::sql::layout::{Layout, VERSION};
 
-const USUAL_COPIES: usize = 3;
 /// How often another worker may be faster at changing a table before we give up for now.
 const TRIES: usize = 10;
 
@@ -117,7 +117,7 @@ impl Making<'_> {
         let here =
             |node: &&std::sync::Arc<scylla::cluster::Node>| dc.is_none() || node.datacenter == *dc;
         let nodes = state.get_nodes_info().iter().filter(here).count();
-        let usual = NonZeroUsize::new(nodes.min(USUAL_COPIES)).unwrap_or(NonZeroUsize::MIN);
+        let usual = NonZeroUsize::new(nodes.min(copies::USUAL)).unwrap_or(NonZeroUsize::MIN);
         self.options.replication.unwrap_or(usual)
     }
 
