@@ -4,7 +4,8 @@
 //! - `world`: rows, ranges, and a keyspace of the test's own. `proxy`: connections that break when told to.
 //! - `suite`: the conformance suite. `reading`: what cqlsh and others read. `growth`: tables that change.
 //! - `starting`: workers that start together on an empty cluster.
-//! - `crashes`: workers that die, wake up and race, and connections that break. `outage`: a server that goes away.
+//! - `crashes`: workers that die, wake up and race, and connections that break.
+//! - `away`: a server that is slow, hangs or goes away; begun early, by its name, as it takes longest.
 //! - `access`: passwords, rights, TLS, and what doctor says.
 
 #![allow(
@@ -15,9 +16,9 @@
 )]
 
 mod access;
+mod away;
 mod crashes;
 mod growth;
-mod outage;
 mod proxy;
 mod reading;
 mod starting;

@@ -14,6 +14,9 @@ use crate::world::{
 
 const RANGES: u64 = 60;
 const ROWS: usize = 500;
+/// Longer than a statement may take.
+const LONG: Duration = Duration::from_secs(12);
+const SHORT: Duration = Duration::from_secs(4);
 /// More than a range, its answers and the driver's buffers need by far; less than what would pile up if nothing held it.
 const MOST_GROWTH_MB: u64 = 150;
 
@@ -37,7 +40,7 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
     let outage = tokio::spawn({
         let (server, reached, back) = (server.clone(), reached.clone(), back.clone());
         async move {
-            for (at, hard) in [(10, true), (30, false)] {
+            for (at, hard, away) in [(10, true, LONG), (30, false, SHORT)] {
                 while reached.load(Ordering::Relaxed) < at {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -47,7 +50,7 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_load_loses_nothing() {
                     server.stop().await
                 }
                 let down = Instant::now();
-                tokio::time::sleep(Duration::from_secs(12)).await;
+                tokio::time::sleep(away).await;
                 server.start().await;
                 println!("down for {:?}", down.elapsed());
             }
