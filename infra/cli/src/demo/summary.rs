@@ -53,9 +53,11 @@ impl Seen<'_> {
         };
         let table = &about.table;
         let sql = format!("SELECT {} FROM \"{table}\" {order} LIMIT 3", shown.join(", "));
-        let (_, count) = query::rows(setup, &format!("SELECT count(*) FROM \"{table}\"")).await?;
+        let (_, count) =
+            query::rows(std::slice::from_ref(setup), &format!("SELECT count(*) FROM \"{table}\""))
+                .await?;
         let count = arrow::util::display::array_value_to_string(count[0].column(0), 0)?;
-        let (schema, rows) = query::rows(setup, &sql).await?;
+        let (schema, rows) = query::rows(std::slice::from_ref(setup), &sql).await?;
         let rows = pretty_format_batches_with_schema(schema, &rows)?;
         Ok(format!("{table}: {count} rows in {}\n{rows}", about.place))
     }

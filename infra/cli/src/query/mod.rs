@@ -1,4 +1,4 @@
-//! SQL over what the pipelines wrote: files of the lake's committed ranges, and tables of the databases.
+//! SQL over what the pipelines wrote: files of the lake's committed ranges, and tables of the databases, in files or on servers.
 
 mod lake_files;
 mod lake_table;
@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use millstream_app::Setup;
 
-use crate::apps::{APPS, Where};
+use crate::apps::Where;
 pub use output::{Format, print};
 
 #[derive(clap::Args)]
@@ -29,7 +29,7 @@ pub struct Options {
 
 pub async fn query(place: &Where, options: &Options) -> Result<()> {
     place.must_exist()?;
-    let setup = Setup::open(&APPS[0], &place.of(&APPS[0]))?;
+    let setups = place.open_all()?;
     let sql = match options.sql.as_str() {
         "-" => std::io::read_to_string(std::io::stdin()).context("read the query")?,
         text => match text.strip_prefix('@') {
@@ -38,15 +38,15 @@ pub async fn query(place: &Where, options: &Options) -> Result<()> {
             None => text.to_owned(),
         },
     };
-    let (schema, rows) = rows(&setup, &sql).await?;
+    let (schema, rows) = rows(&setups, &sql).await?;
     print(&schema, &rows, options.format)
 }
 
-/// Answers a query from the stores of `setup`.
-pub async fn rows(setup: &Setup, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+/// Answers a query from the stores of these apps.
+pub async fn rows(setups: &[Setup], sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let config = SessionConfig::new().with_information_schema(true);
     let context = SessionContext::new_with_config(config);
-    tables::register(&context, setup, sql).await?;
+    tables::register(&context, setups, sql).await?;
     let frame = context.sql(sql).await.map_err(plain).context("plan the query")?;
     let schema = SchemaRef::new(frame.schema().as_arrow().clone());
     let rows = frame.collect().await.map_err(plain).context("answer the query")?;

@@ -1,11 +1,15 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use arrow::array::RecordBatch;
 use datafusion::catalog::{MemTable, MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use millstream_app::Setup;
+use millstream_engine::Pipeline;
 use millstream_sinks::{lake, sql};
 
 use super::lake_table;
@@ -19,24 +23,26 @@ struct Known {
 }
 
 enum Place {
-    Lake(lake::TableRecord),
-    Database(std::path::PathBuf),
+    Lake(Arc<dyn lake::Store>, lake::TableRecord),
+    Database(PathBuf),
+    /// On a server; whose table it is.
+    Server(Box<Pipeline>),
 }
 
 /// Registers the tables that `text` names, and only those: each as it is now. Names are looked up as they
 /// are written, and then without regard to case, since SQL lowers names that aren't quoted.
-pub async fn register(context: &SessionContext, setup: &Setup, text: &str) -> Result<()> {
+pub async fn register(context: &SessionContext, setups: &[Setup], text: &str) -> Result<()> {
     let state = context.state();
     let dialect = state.config().options().sql_parser.dialect;
     let statement: Statement =
         state.sql_to_statement(text, &dialect).map_err(plain).context("read the query")?;
-    let known = known(setup).await?;
+    let known = known(setups).await?;
     for wanted in state.resolve_table_references(&statement).map_err(plain)? {
         if wanted.schema() == Some("information_schema") {
             continue;
         }
         let table = find(&known, &wanted)?;
-        let provider = open(setup, table).await?;
+        let provider = open(table).await?;
         if let Some(schema) = wanted.schema() {
             add_schema(context, schema)?;
         }
@@ -45,25 +51,52 @@ pub async fn register(context: &SessionContext, setup: &Setup, text: &str) -> Re
     Ok(())
 }
 
-async fn known(setup: &Setup) -> Result<Vec<Known>> {
-    let mut known = Vec::new();
-    for table in lake::tables(setup.stores.lake_store().as_ref()).await? {
-        let name = table.table.clone();
-        known.push(Known { database: "lake".to_owned(), name, place: Place::Lake(table) });
-    }
-    let databases = match setup.stores.databases().map(ToOwned::to_owned) {
-        Some(directory) => {
-            tokio::task::spawn_blocking(move || sql::databases(&directory)).await??
+/// Every table there is. Apps may share a lake and databases, or have their own.
+async fn known(setups: &[Setup]) -> Result<Vec<Known>> {
+    let (mut known, mut seen) = (Vec::new(), BTreeSet::new());
+    for setup in setups {
+        let store = setup.stores.lake_store();
+        if seen.insert(store.place()) {
+            for table in lake::tables(store.as_ref()).await? {
+                let name = table.table.clone();
+                let place = Place::Lake(store.clone(), table);
+                known.push(Known { database: "lake".to_owned(), name, place });
+            }
         }
-        None => Vec::new(),
-    };
-    for database in databases {
-        for table in database.tables {
-            let place = Place::Database(database.path.clone());
-            known.push(Known { database: database.name.clone(), name: table.name, place });
+        match setup.stores.databases() {
+            Some(directory) if seen.insert(directory.display().to_string()) => {
+                known.extend(in_files(directory.to_owned()).await?);
+            }
+            Some(_) => {}
+            None => known.extend(setup.pipelines.iter().filter_map(on_server)),
         }
     }
     Ok(known)
+}
+
+async fn in_files(directory: PathBuf) -> Result<Vec<Known>> {
+    let databases = tokio::task::spawn_blocking(move || sql::databases(&directory)).await??;
+    let of = |database: sql::DatabaseTables| {
+        let (path, name) = (database.path, database.name);
+        database.tables.into_iter().map(move |table| {
+            let place = Place::Database(path.clone());
+            Known { database: name.clone(), name: table.name, place }
+        })
+    };
+    Ok(databases.into_iter().flat_map(of).collect())
+}
+
+/// The table of a pipeline into `cassandra://…/database` or `mysql://…/database`.
+fn on_server(pipeline: &Pipeline) -> Option<Known> {
+    let about = pipeline.target.about();
+    let (scheme, rest) = about.place.split_once("://")?;
+    let (_, database) = rest.rsplit_once('/')?;
+    let place = || Place::Server(Box::new(pipeline.clone()));
+    ["cassandra", "mysql"].contains(&scheme).then(|| Known {
+        database: database.to_owned(),
+        name: about.table.clone(),
+        place: place(),
+    })
 }
 
 fn find<'a>(known: &'a [Known], wanted: &TableReference) -> Result<&'a Known> {
@@ -84,16 +117,23 @@ fn find<'a>(known: &'a [Known], wanted: &TableReference) -> Result<&'a Known> {
     }
 }
 
-async fn open(setup: &Setup, table: &Known) -> Result<Arc<dyn TableProvider>> {
+async fn open(table: &Known) -> Result<Arc<dyn TableProvider>> {
     match &table.place {
-        Place::Lake(record) => {
-            let store = setup.stores.lake_store();
-            lake_table::open(store, record).await
-        }
+        Place::Lake(store, record) => lake_table::open(store.clone(), record).await,
         Place::Database(path) => {
             let (path, name) = (path.clone(), table.name.clone());
             let rows = tokio::task::spawn_blocking(move || sql::read_table(&path, &name)).await??;
             Ok(Arc::new(MemTable::try_new(rows.schema, vec![rows.batches])?))
+        }
+        Place::Server(pipeline) => {
+            let mut batches = Vec::new();
+            let mut take = |batch| {
+                batches.push(batch);
+                Ok(())
+            };
+            pipeline.target.scan(&pipeline.id(), &mut take).await?;
+            let schema = batches.first().map_or_else(|| pipeline.schema(), RecordBatch::schema);
+            Ok(Arc::new(MemTable::try_new(schema, vec![batches])?))
         }
     }
 }
