@@ -1,5 +1,6 @@
-//! A server that goes in the middle of a load and comes back.
+//! Servers that go in the middle of a load and come back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -7,61 +8,69 @@ use serde_json::Value;
 use crate::stack::{self, Server};
 use crate::{Running, http, wait};
 
-/// What was seen of a worker while a server was away.
-#[derive(Debug)]
-pub struct Seen {
-    /// Megabytes of memory at most.
-    pub peak_mb: u64,
-    /// What the console showed of the pipeline in trouble, in words.
-    pub shown: String,
+/// How long a server stays away.
+const AWAY: Duration = Duration::from_secs(60);
+/// Megabytes that a worker may take; it holds 256 of records and rows at most.
+const MEMORY_MB: u64 = 700;
+
+/// A pipeline that can't go on without one of the servers, and the worker that works on it.
+pub struct Watched<'a> {
+    pub pipeline: &'a str,
+    pub worker: &'a mut Running,
 }
 
-/// Stops `server` for `away`, watching `worker`; `console` is its address. Panics unless the console says within that
-/// time that something is wrong, or if the worker ends.
-pub fn stop_for(server: &Server, away: Duration, worker: &mut Running, console: &str) -> Seen {
-    stack::block_on(server.stop());
+/// Stops `servers` for a minute. Panics unless the console at that address says within this time that all of `watched`
+/// can't go on, or if a worker ends or takes too much memory.
+pub fn stop_for_a_minute(servers: &[&Server], watched: &mut [Watched<'_>], console: &str) {
+    each(servers, |server| stack::block_on(server.stop()));
     let started = Instant::now();
-    let mut seen = Seen { peak_mb: 0, shown: String::new() };
-    while started.elapsed() < away {
-        wait::pause(Duration::from_millis(250));
-        seen.peak_mb = seen.peak_mb.max(memory_mb(worker.id()));
-        if seen.shown.is_empty() {
-            seen.shown = trouble(console).unwrap_or_default();
+    let mut shown = BTreeMap::new();
+    while started.elapsed() < AWAY {
+        wait::pause(Duration::from_millis(500));
+        for Watched { pipeline, worker } in &mut *watched {
+            let ended = worker.has_ended();
+            assert!(ended.is_none(), "the worker ended with its server away: {ended:?}");
+            if !shown.contains_key(*pipeline) {
+                shown.extend(trouble(console, pipeline).map(|why| (pipeline.to_owned(), why)));
+            }
         }
-        let ended = worker.has_ended();
-        assert!(ended.is_none(), "the worker ended with its server away: {ended:?}");
     }
-    assert!(
-        !seen.shown.is_empty(),
-        "the console at {console} shows no trouble after {away:?}: {worker:?}"
-    );
-    stack::block_on(server.start());
-    eprintln!("{} was away for {away:?}: {seen:?}", server.name);
-    seen
+    let overview = http::try_get(&format!("http://{console}/api/v1/overview"));
+    each(servers, |server| stack::block_on(server.start()));
+    for Watched { pipeline, worker } in watched {
+        let peak = memory_mb(worker.id());
+        let why = shown.get(*pipeline).unwrap_or_else(|| {
+            let overview = overview.as_ref().map(http::Answer::text);
+            panic!("the console shows no trouble with {pipeline}: {overview:?}; {worker:?}")
+        });
+        println!("{pipeline} without its server: {peak} MB at most; the console: {why}");
+        assert!(peak < MEMORY_MB, "{pipeline}: {peak} MB");
+    }
+}
+
+fn each(servers: &[&Server], act: impl Fn(&Server) + Sync) {
+    std::thread::scope(|scope| {
+        for server in servers {
+            scope.spawn(|| act(server));
+        }
+    });
 }
 
 /// Peak resident memory of a process, megabytes.
-pub fn memory_mb(process: u32) -> u64 {
+fn memory_mb(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok());
-    peak.unwrap_or(0) / 1024
+    peak.expect("the system tells it") / 1024
 }
 
-/// What the console says of a pipeline that can't go on just now.
-fn trouble(console: &str) -> Option<String> {
+/// Why a pipeline can't go on just now, as the console has it.
+fn trouble(console: &str, pipeline: &str) -> Option<String> {
     let answer = http::try_get(&format!("http://{console}/api/v1/overview")).ok()?;
-    find_trouble(&answer.json())
-}
-
-fn find_trouble(value: &Value) -> Option<String> {
-    match value {
-        Value::Object(fields) => {
-            let retries = fields.get("is").is_some_and(|is| is == "retrying");
-            let why = fields.get("why").filter(|_| retries).map(ToString::to_string);
-            why.or_else(|| fields.values().find_map(find_trouble))
-        }
-        Value::Array(values) => values.iter().find_map(find_trouble),
-        _ => None,
-    }
+    let overview: Value = serde_json::from_slice(&answer.bytes).ok()?;
+    let mut pipelines = overview["pipelines"].as_array()?.iter();
+    let state = &pipelines.find(|told| told["id"] == pipeline)?["state"];
+    // Workers whose word doesn't come through any more are silent.
+    let is_trouble = state["is"] == "retrying" || state["is"] == "silent";
+    is_trouble.then(|| format!("{}: {}", state["is"], state["why"]))
 }

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{Deployed, Row};
+use super::{Row, Servers};
 use crate::stack::{self, Server};
 
 const TOOLS: &str = "/opt/kafka/bin";
@@ -18,10 +18,11 @@ pub struct Consumed {
     pub value: Option<String>,
 }
 
-impl Deployed {
+/// What the servers hold, by their own clients.
+impl Servers {
     /// Rows by `cqlsh`, from a `SELECT JSON …`; each value as its JSON.
     pub fn cql(&self, select: &str) -> Vec<Row> {
-        let said = inside(self.cassandra(), &["cqlsh", "-e", &format!("PAGING OFF; {select}")]);
+        let said = inside(&self.cassandra, &["cqlsh", "-e", &format!("PAGING OFF; {select}")]);
         let lines = said.lines().map(str::trim).filter(|line| line.starts_with('{'));
         lines
             // cqlsh doubles backslashes when it shows a text.
@@ -35,28 +36,26 @@ impl Deployed {
 
     /// Rows by the `mysql` client.
     pub fn sql(&self, database: &str, select: &str) -> Vec<Row> {
-        mysql_rows(self.mysql(), "mysql", database, select)
+        mysql_rows(&self.mysql, "mysql", database, select)
     }
 
     /// Rows of a lake's table, by PyArrow.
     pub fn parquet(&self, table: &str) -> Vec<Row> {
-        let (_, bucket) = self.s3.as_ref().expect("it is on S3");
-        let place = format!("s3://{bucket}/lake/{table}");
+        let place = format!("s3://{}/lake/{table}", self.bucket);
         stack::parquet::rows(&place, &self.s3_environment()).iter().map(as_row).collect()
     }
 
     /// Lines of a lake's CSV files, as the S3 server has them on its disk.
     pub fn csv_lines(&self, table: &str) -> Vec<String> {
-        let (server, bucket) = self.s3.as_ref().expect("it is on S3");
-        let directory = format!("/data/{bucket}/lake/{table}");
+        let directory = format!("/data/{}/lake/{table}", self.bucket);
         let all = ["find", &directory, "-name", "*.csv", "-exec", "cat", "{}", "+"];
-        inside(server, &all).lines().map(ToOwned::to_owned).collect()
+        inside(&self.s3, &all).lines().map(ToOwned::to_owned).collect()
     }
 
     /// Documents of an index or alias, 10,000 at most, by OpenSearch's own REST API and curl.
     pub fn documents(&self, index: &str) -> Vec<Row> {
         let url = format!("localhost:9200/{index}/_search?size=10000");
-        let said = inside(self.opensearch(), &["curl", "-sS", "--fail-with-body", &url]);
+        let said = inside(&self.opensearch, &["curl", "-sS", "--fail-with-body", &url]);
         let answer: Value = serde_json::from_str(&said).expect("JSON");
         let hits = answer["hits"]["hits"].as_array().unwrap_or_else(|| panic!("{answer}"));
         assert!(hits.len() < 10_000, "there may be more");

@@ -59,9 +59,13 @@ pub fn wanted(name: &str, node: usize, brokers: usize) -> Wanted {
     wanted.memory_mb(900).ready(Ready::Healthy)
 }
 
-/// One broker for the caller alone.
+/// One broker for the caller alone, which is quick to give up members of a group that are silent: they were killed.
 pub async fn start() -> Server {
-    let wanted = wanted("kafka", 1, 1);
+    let wanted = wanted("kafka", 1, 1)
+        .env("KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS", "8000")
+        .env("KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS", "8000")
+        .env("KAFKA_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS", "1000")
+        .env("KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS", "1000");
     let ports = wanted.choose_ports();
     let wanted = advertise(wanted, "localhost", ports[&OUTSIDE]);
     wanted.start_at(ports).await
