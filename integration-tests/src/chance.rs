@@ -24,6 +24,13 @@ impl Chance {
         self.rng.random_range(from..to)
     }
 
+    /// Somewhere in the `part`th of `parts` parts, from 0, of what is counted from 1 to `all`: over all parts, each at a
+    /// place of its own.
+    pub fn within_part(&mut self, part: usize, parts: usize, all: usize) -> usize {
+        let (from, to) = (1 + part * all / parts, 1 + (part + 1) * all / parts);
+        self.number(from as u64, to.max(from + 1) as u64) as usize
+    }
+
     pub fn milliseconds(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_micros(self.number(from * 1000, to * 1000))
     }

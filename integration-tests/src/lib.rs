@@ -8,6 +8,7 @@
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
 //! - [`feed`]: recalls, as the world gives them.
 //! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
+//! - [`proxy`]: what goes wrong on the way to a server that speaks HTTP.
 //! - [`deployed`]: apps on servers of their own, killed and left without one of them.
 //! - [`disk`]: topics and tables read by SQLite and Parquet alone, without Millstream.
 //! - [`words`]: a slow count of words. [`users`]: users out of their text. [`chance`]: randomness that can be had again.
@@ -29,6 +30,7 @@ pub mod deployed;
 pub mod disk;
 pub mod feed;
 pub mod http;
+pub mod proxy;
 mod running;
 pub mod stack;
 pub mod tree;

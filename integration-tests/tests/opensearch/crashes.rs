@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 use crate::workers::{INDEX, Worker, exact, exact_for_others};
 
 const UNTIL: i64 = 40;
@@ -22,15 +22,9 @@ const CRASHES: usize = 24;
 /// How many requests a worker needs for all of it.
 async fn requests() -> usize {
     let place = Place::new("count").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     Worker::new(place.through(proxy.address()), ROLL).work(UNTIL).await;
     proxy.count()
-}
-
-/// A request somewhere in the round's own part of the run.
-fn point(chance: &mut Chance, round: usize, all: usize) -> usize {
-    let (from, to) = (1 + round * all / CRASHES, 1 + (round + 1) * all / CRASHES);
-    chance.number(from as u64, to.max(from + 1) as u64) as usize
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,17 +32,14 @@ async fn a_crash_at_any_request_loses_and_doubles_nothing() {
     let (all, mut chance) = (requests().await, Chance::new());
     let mut crashed = 0;
     for round in 0..CRASHES {
-        let n = point(&mut chance, round, all);
+        let n = chance.within_part(round, CRASHES, all);
         let fault = if round % 2 == 0 { Fault::Park } else { Fault::ParkDone };
         let place = Place::new("crash").await;
-        let proxy = Proxy::to(&place.server).await;
+        let proxy = place.proxy().await;
         proxy.at(n, fault);
         let first = Worker::new(place.through(proxy.address()), ROLL);
         let first = tokio::spawn(async move { first.work(UNTIL).await });
-        tokio::select! {
-            () = proxy.parked() => crashed += 1,
-            () = ended(&first) => {}
-        }
+        crashed += usize::from(proxy.parks(&first).await);
         first.abort();
         // Another one, whose ranges are cut elsewhere.
         Worker::new(place.open(), 3).work(UNTIL).await;
@@ -59,29 +50,20 @@ async fn a_crash_at_any_request_loses_and_doubles_nothing() {
     assert!(crashed >= 20, "only {crashed} crashes");
 }
 
-async fn ended(task: &tokio::task::JoinHandle<()>) {
-    while !task.is_finished() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_that_wakes_after_others_went_on_changes_nothing() {
     let (all, mut chance) = (requests().await, Chance::new());
     let mut slept = 0;
     for round in 0..CRASHES {
-        let n = point(&mut chance, round, all);
+        let n = chance.within_part(round, CRASHES, all);
         let until = [10, 25, UNTIL][round % 3];
         let place = Place::new("zombie").await;
-        let proxy = Proxy::to(&place.server).await;
+        let proxy = place.proxy().await;
         let wake = Arc::new(Notify::new());
         proxy.at(n, Fault::Hold(wake.clone()));
         let first = Worker::new(place.through(proxy.address()), ROLL);
         let first = tokio::spawn(async move { first.work(UNTIL).await });
-        tokio::select! {
-            () = proxy.parked() => slept += 1,
-            () = ended(&first) => {}
-        }
+        slept += usize::from(proxy.parks(&first).await);
         Worker::new(place.open(), 3).work(until).await;
         wake.notify_one();
         first.await.expect("the zombie comes to its end");
@@ -113,7 +95,7 @@ async fn racing_workers_put_in_each_record_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_crash_left_are_made_by_the_code_that_counts() {
     let place = Place::new("codes").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let mut made = Vec::new();
     for (code, firm) in [("a", "Old"), ("b", "New")] {
         let at = if code == "a" { place.through(proxy.address()) } else { place.open() };

@@ -4,7 +4,7 @@ use integration_tests::stack;
 use millstream_config::{Finding, Health};
 
 use crate::place::{Place, curl, open};
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 
 fn tells(findings: &[Finding], state: Health, words: &str) -> bool {
     let all = |finding: &Finding| {
@@ -33,7 +33,7 @@ async fn what_is_wrong_is_told_with_what_to_do() {
     let nobody = open("http://127.0.0.1:9").examine().await;
     assert!(tells(&nobody, Health::Bad, "start it, or correct stores.search"), "{nobody:#?}");
     let place = Place::new("doctor-bad").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     for (at, words) in
         [("PUT", "make an index"), ("_bulk", "write documents"), ("_aliases", "change aliases")]
     {

@@ -8,17 +8,14 @@ use millstream_sinks::search::conformance::PIPELINE;
 use millstream_sinks::search::conformance::rows::{assignment, opened, put, range, rows, schema};
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{Asked, Fault, no_room};
 use crate::workers::{INDEX, Worker, exact, exact_for_others};
 
 const UNTIL: i64 = 40;
 
-async fn works_through(
-    name: &str,
-    plan: impl Fn(&crate::proxy::Asked) -> Fault + Send + Sync + 'static,
-) {
+async fn works_through(name: &str, plan: impl Fn(&Asked) -> Fault + Send + Sync + 'static) {
     let place = Place::new(name).await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     proxy.set(plan);
     Worker::new(place.through(proxy.address()), 7).work(UNTIL).await;
     exact(&place, 1, UNTIL, name).await;
@@ -36,7 +33,7 @@ fn chance(n: usize, kinds: u64) -> u64 {
 async fn documents_without_room_are_sent_again_each_by_itself() {
     works_through("noroom", |asked| {
         let is_bulk = asked.path.contains("_bulk");
-        if is_bulk && chance(asked.n, 3) > 0 { Fault::NoRoom } else { Fault::None }
+        if is_bulk && chance(asked.n, 3) > 0 { no_room() } else { Fault::None }
     })
     .await;
 }
@@ -68,7 +65,7 @@ async fn answers_that_are_lost_count_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_whose_answer_was_lost_is_known_again() {
     let place = Place::new("known").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let target = OpenSearchTarget::new(place.through(proxy.address()), &INDEX, None);
     let mut sink = target.connect(PIPELINE, &schema()).await.unwrap();
     let ours = assignment(0);

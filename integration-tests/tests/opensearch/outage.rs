@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::stack::{Ready, Server, Wanted};
+use integration_tests::stack::{self, Server};
 use millstream_sinks::opensearch::OpenSearchReader;
 use millstream_sinks::search::{Query, Searcher};
 
@@ -12,18 +12,9 @@ use crate::workers::{INDEX, Worker, exact, exact_on};
 /// So long nobody answers.
 const GONE: Duration = Duration::from_secs(8);
 
-/// A server for one test.
-async fn server(name: &str) -> Server {
-    let wanted = Wanted::new(name, "OPENSEARCH", &[9200]).env("discovery.type", "single-node");
-    let wanted = wanted.env("DISABLE_SECURITY_PLUGIN", "true");
-    let wanted = wanted.env("DISABLE_INSTALL_DEMO_CONFIG", "true");
-    let wanted = wanted.env("OPENSEARCH_JAVA_OPTS", "-Xms384m -Xmx384m");
-    wanted.memory_mb(1000).ready(Ready::Answers("/")).start().await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_and_started_loses_and_doubles_nothing() {
-    let server = server("opensearch-outage").await;
+    let server = stack::wanted_opensearch("opensearch-outage").start().await;
     let (place, until) = (Place::on(&server, "outage"), 1_500);
     let worker = Worker::new(place.open(), 3);
     let working = tokio::spawn(async move { worker.work(until).await });

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use integration_tests::stack::{self, Server};
 use millstream_config::{Endpoint, Secret};
@@ -7,6 +10,8 @@ use millstream_sinks::opensearch::{OpenSearch, OpenSearchReader, OpenSearchTarge
 use millstream_sinks::search::conformance::Fixture;
 use millstream_sinks::search::{Index, Seed};
 use serde_json::Value;
+
+use crate::proxy::{Proxy, REFUSAL};
 
 /// A prefix that no other test has.
 pub struct Place {
@@ -46,10 +51,44 @@ impl Place {
         open(&format!("http://{address}/{}", self.prefix))
     }
 
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::to(&self.server, REFUSAL).await
+    }
+
     pub fn fixture(&self, index: &Index, seed: Option<Arc<dyn Seed>>) -> Fixture {
         let target = OpenSearchTarget::new(self.open(), index, seed);
         Fixture::new(target, OpenSearchReader::new(self.open(), index))
     }
+}
+
+impl Drop for Place {
+    /// Takes its indexes along: each of them takes some of the server's memory, which all runs share. After a failure
+    /// they stay, to be looked at.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let (server, prefix) = (&self.server, &self.prefix);
+        let indices = ask(server, "GET", &format!("_cat/indices/{prefix}*?h=index"));
+        let names: Vec<_> = indices.split_whitespace().filter(|n| n.starts_with(prefix)).collect();
+        for some in names.chunks(20) {
+            ask(server, "DELETE", &some.join(","));
+        }
+        ask(server, "DELETE", &format!("_index_template/{prefix}*"));
+    }
+}
+
+/// The body of an answer. Of a server that doesn't answer, or is gone with its test, there is nothing to be told.
+fn ask(server: &str, method: &str, path: &str) -> String {
+    let asked = || {
+        let mut connection = TcpStream::connect(server)?;
+        connection.set_read_timeout(Some(Duration::from_secs(30)))?;
+        write!(connection, "{method} /{path} HTTP/1.0\r\nHost: {server}\r\n\r\n")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).map(|_| answer)
+    };
+    let answer: String = asked().unwrap_or_else(|_: std::io::Error| String::new());
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
 pub fn open(url: &str) -> OpenSearch {

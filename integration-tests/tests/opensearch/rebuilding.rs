@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use integration_tests::stack;
 use millstream_engine::{Options, Pipeline, Roll, Status, SystemClock, Target, World, run};
 use millstream_sinks::opensearch::{OpenSearchReader, OpenSearchTarget};
-use millstream_sinks::search::conformance::{RECALLS, rows};
+use millstream_sinks::search::conformance::{PIPELINE, RECALLS, rows};
 use millstream_sinks::search::{Index, IndexState, Query, Searcher};
 use millstream_topic::memory::Memory;
 use millstream_topic::{Outgoing, Topic, Topics};
@@ -18,6 +18,8 @@ use crate::place::{Place, curl, rows_by_curl};
 
 const TOPIC: Topic =
     Topic::new("recalls").keyed_by("number").partitions(3).schema(rows::schema).compacted();
+/// For what takes a minute at most; machines that run tests are slow at times.
+const PATIENCE: Duration = Duration::from_secs(300);
 const COLUMNS: &str = "SELECT number, firm, product, class, \"date\", codes FROM recalls";
 
 fn record(n: usize) -> Outgoing {
@@ -79,10 +81,11 @@ async fn forty_thousand_rows_are_found_soon_and_a_rebuild_hides_none() {
     let target = || OpenSearchTarget::new(place.open(), &index, None);
     let reader = OpenSearchReader::new(place.open(), &index);
     let working = start(&topics, target().keep_replaced_for(Duration::from_secs(2)));
-    let took = until_ready(&reader, ROWS, Duration::from_secs(120)).await;
-    // Of that the server takes ten to fifteen seconds on two processors of its own; the rest is unoptimised code, and
-    // what else is at work. That is why no time is asserted but the deadline.
-    println!("{ROWS} rows were found after {took:?}");
+    let took = until_ready(&reader, ROWS, PATIENCE).await;
+    // Of that the server takes six or seven seconds on two processors of its own once it is warm; the rest is
+    // unoptimised code, and what else is at work. That is why no time is asserted but the deadline.
+    let code = if cfg!(debug_assertions) { "unoptimised" } else { "optimised" };
+    println!("{ROWS} rows were found after {took:?} by {code} code");
     deep_pages_fit(&reader, ROWS).await;
 
     // Nothing more comes: the worker has no commit by which it would notice.
@@ -98,7 +101,7 @@ async fn forty_thousand_rows_are_found_soon_and_a_rebuild_hides_none() {
         if now.len() == 1 && now != before {
             break;
         }
-        assert!(asked.elapsed() < Duration::from_secs(120), "not rebuilt: {now:?}");
+        assert!(asked.elapsed() < PATIENCE, "not rebuilt: {now:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     println!("rebuilt after {:?}, while {searches} searches were answered", asked.elapsed());
@@ -107,6 +110,30 @@ async fn forty_thousand_rows_are_found_soon_and_a_rebuild_hides_none() {
     let seen = rows_by_curl(stack::opensearch().await, &format!("{}recalls", place.prefix)).await;
     assert_eq!(seen.len(), 10_000, "a page of curl's");
     assert!(seen.values().all(|row| row["class"] == "Class II"));
+}
+
+/// The server is told to find nothing new by itself: what a build holds is to be found when it takes another one's place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_served_once_all_that_is_in_it_is_found() {
+    let place = Place::new("found").await;
+    let index = Index { name: "recalls", ..RECALLS };
+    let target = OpenSearchTarget::new(place.open(), &index, None);
+    let mut sink = target.connect(PIPELINE, &rows::schema()).await.unwrap();
+    let row = || vec![rows::rows(&[["Z-1", "Acme", "", "", "", ""]], 1)];
+    rows::put(&mut sink, 0, row(), vec![]).await;
+    sink.reaches(&rows::assignment(0).at.topic, &[1]).await.unwrap();
+    target.rebuild().unwrap();
+    rows::opened(&mut sink, 0).await;
+    let next = format!("{}recalls-2", place.prefix);
+    let settings = r#"{"index": {"refresh_interval": -1}}"#;
+    let server = stack::opensearch().await;
+    let set = curl(server, "PUT", &format!("{next}/_settings"), settings).await;
+    assert_eq!(set["acknowledged"], true, "{set}");
+    rows::put(&mut sink, 0, row(), vec![]).await;
+    assert_eq!(served(&place).await, [next]);
+    let reader = OpenSearchReader::new(place.open(), &index);
+    assert_eq!(reader.search(&Query::default()).await.unwrap().total, 1);
+    assert_eq!(reader.state().await.unwrap(), IndexState::Ready { rows: 1, rebuilding: false });
 }
 
 async fn builds(place: &Place) -> Vec<String> {
@@ -148,16 +175,16 @@ async fn three_workers_that_share_an_index_build_it_anew_together() {
     let target = || OpenSearchTarget::new(place.open(), &index, None);
     let workers: Vec<_> = (0..3).map(|_| start(&topics, target())).collect();
     let reader = OpenSearchReader::new(place.open(), &index);
-    until_ready(&reader, 300, Duration::from_secs(60)).await;
+    until_ready(&reader, 300, PATIENCE).await;
     let before = served(&place).await;
     target().rebuild().unwrap();
     let began = Instant::now();
     while served(&place).await == before {
-        assert!(began.elapsed() < Duration::from_secs(60), "the new build isn't served");
+        assert!(began.elapsed() < PATIENCE, "the new build isn't served");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     println!("three workers made the switch after {:?}", began.elapsed());
-    until_ready(&reader, 300, Duration::from_secs(60)).await;
+    until_ready(&reader, 300, PATIENCE).await;
     for working in workers {
         working.stop.cancel();
         working.task.await.unwrap();

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 use crate::workers::{Worker, exact, exact_for_others};
 
 const UNTIL: i64 = 9;
@@ -27,7 +27,7 @@ async fn tried(name: &str) -> Place {
 /// How many requests a worker needs for all of it.
 async fn requests() -> usize {
     let place = tried("count").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     Worker::new(&place.through(proxy.address(), ""), "a", 3).work(UNTIL).await;
     proxy.count()
 }
@@ -37,9 +37,7 @@ async fn a_crash_at_any_request_loses_and_doubles_nothing() {
     let (all, mut chance) = (requests().await, Chance::new());
     let mut crashed = 0;
     for round in 0..CRASHES {
-        // Over the whole run, each somewhere in its own part of it.
-        let (from, to) = (1 + round * all / CRASHES, 1 + (round + 1) * all / CRASHES);
-        let n = chance.number(from as u64, to.max(from + 1) as u64) as usize;
+        let n = chance.within_part(round, CRASHES, all);
         let (fault, code) = match round % 4 {
             0 => (Fault::Park, "a"),
             1 => (Fault::ParkDone, "a"),
@@ -47,14 +45,11 @@ async fn a_crash_at_any_request_loses_and_doubles_nothing() {
             _ => (Fault::ParkDone, "b"),
         };
         let place = tried("crash").await;
-        let proxy = Proxy::to(&place.server).await;
+        let proxy = place.proxy().await;
         proxy.at(n, fault);
         let first = Worker::new(&place.through(proxy.address(), ""), "a", 3);
         let first = tokio::spawn(async move { first.work(UNTIL).await });
-        tokio::select! {
-            () = proxy.parked() => crashed += 1,
-            () = ended(&first) => {}
-        }
+        crashed += usize::from(proxy.parks(&first).await);
         first.abort();
         let store = place.store();
         Worker::new(&store, code, 2).work(UNTIL).await;
@@ -67,32 +62,22 @@ async fn a_crash_at_any_request_loses_and_doubles_nothing() {
     assert!(crashed >= 20, "only {crashed} crashes");
 }
 
-async fn ended(task: &tokio::task::JoinHandle<()>) {
-    while !task.is_finished() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_that_wakes_after_others_went_on_changes_nothing() {
     let (all, mut chance) = (requests().await, Chance::new());
     let mut slept = 0;
     for round in 0..CRASHES {
-        let (from, to) = (1 + round * all / CRASHES, 1 + (round + 1) * all / CRASHES);
-        let n = chance.number(from as u64, to.max(from + 1) as u64) as usize;
+        let n = chance.within_part(round, CRASHES, all);
         let code = if round % 2 == 0 { "a" } else { "b" };
         let until = [2, 5, UNTIL][round % 3];
         let place = tried("zombie").await;
-        let proxy = Proxy::to(&place.server).await;
+        let proxy = place.proxy().await;
         let wake = Arc::new(Notify::new());
         proxy.at(n, Fault::Hold(wake.clone()));
         // It gets its answer late, but gets it: no second request takes the first one's place.
         let first = Worker::new(&place.through(proxy.address(), "timeout=120"), "a", 3);
         let first = tokio::spawn(async move { first.work(UNTIL).await });
-        tokio::select! {
-            () = proxy.parked() => slept += 1,
-            () = ended(&first) => {}
-        }
+        slept += usize::from(proxy.parks(&first).await);
         let store = place.store();
         Worker::new(&store, code, 2).work(until).await;
         wake.notify_one();

@@ -4,7 +4,7 @@ use millstream_config::{Finding, Health};
 use millstream_sinks::lake::Store;
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{Fault, dated};
 
 fn worst(findings: &[Finding]) -> Health {
     findings.iter().map(|finding| finding.state).max().expect("something is told")
@@ -38,11 +38,11 @@ async fn what_is_wrong_is_told_with_what_to_do() {
     assert!(tells(&nobody, Health::Bad, "endpoint"), "{nobody:#?}");
     let secret = place.open_as(&place.server, "", "", "wrong").examine().await;
     assert_eq!(worst(&secret), Health::Bad, "{secret:#?}");
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     store.list("t/", None, 1).await.unwrap();
     proxy.set(|asked| match asked.method.as_str() {
-        "GET" if asked.path.contains("list-type=2") => Fault::Date("Tue, 01 Jan 2030 00:00:00 GMT"),
+        "GET" if asked.path.contains("list-type=2") => dated("Tue, 01 Jan 2030 00:00:00 GMT"),
         "PUT" => Fault::Pretend,
         "DELETE" => Fault::Say(403, "AccessDenied"),
         _ => Fault::None,

@@ -9,7 +9,7 @@ use millstream_sinks::lake::Put;
 use tokio::task::JoinSet;
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 use crate::workers::{Worker, exact, exact_for_others};
 
 const UNTIL: i64 = 6;
@@ -33,7 +33,7 @@ fn kinds() -> Vec<(&'static str, Fault)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_at_each_request_in_turn() {
     let place = Place::new("each").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     Worker::new(&place.through(proxy.address(), ""), "a", 3).work(UNTIL).await;
     let all = proxy.count();
     let kinds = kinds();
@@ -46,7 +46,7 @@ async fn a_fault_at_each_request_in_turn() {
             rounds.spawn(async move {
                 let _turn = turns.acquire().await.expect("open");
                 let place = Place::new("fault").await;
-                let proxy = Proxy::to(&place.server).await;
+                let proxy = place.proxy().await;
                 proxy.at(n, fault);
                 let store = place.through(proxy.address(), IMPATIENT);
                 Worker::new(&store, "a", 3).work(UNTIL).await;
@@ -68,7 +68,7 @@ async fn three_workers_in_a_storm_of_faults() {
         let seed = chance.number(0, u64::MAX);
         let mut workers = JoinSet::new();
         for n in 0..3_u64 {
-            let proxy = Proxy::to(&place.server).await;
+            let proxy = place.proxy().await;
             proxy.set(move |asked| {
                 let kinds = kinds();
                 // One in eight, by a number that can be had again.
@@ -93,7 +93,7 @@ async fn three_workers_in_a_storm_of_faults() {
 #[tokio::test(flavor = "multi_thread")]
 async fn throttled_for_long_it_says_so_and_goes_on_by_itself() {
     let place = Place::new("throttled").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     Worker::new(&store, "a", 3).work(3).await;
     proxy.set(|_| Fault::Say(503, "SlowDown"));
@@ -114,7 +114,7 @@ async fn throttled_for_long_it_says_so_and_goes_on_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_are_named_and_read_again() {
     let place = Place::new("expired").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     Worker::new(&store, "a", 3).work(3).await;
     proxy.set(|_| Fault::Say(400, "ExpiredToken"));
@@ -130,7 +130,7 @@ async fn expired_credentials_are_named_and_read_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_never_answers_does_not_stop_the_worker_for_ever() {
     let place = Place::new("silent").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), IMPATIENT);
     Worker::new(&store, "a", 3).work(3).await;
     proxy.set(|_| Fault::Park);
@@ -145,7 +145,7 @@ async fn a_server_that_never_answers_does_not_stop_the_worker_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_stops_in_its_middle_is_asked_for_again() {
     let place = Place::new("stalled").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     let bytes = Bytes::from(vec![7; 1 << 20]);
     store.put("t/x", bytes.clone(), Put::IfAbsent).await.unwrap();

@@ -8,7 +8,7 @@ use integration_tests::stack;
 use millstream_sinks::lake::{Put, Store, Stored};
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 
 /// A little more than what goes in one request.
 const LONG: usize = (64 << 20) + 12345;
@@ -60,7 +60,7 @@ async fn of_two_writers_of_a_long_object_one_creates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_at_the_end_of_a_long_object_is_seen() {
     let place = Place::new("long-lost").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     store.put("t/small", Bytes::new(), Put::IfAbsent).await.unwrap();
     let bytes = long(3);

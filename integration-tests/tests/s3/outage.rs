@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::stack::{Ready, S3_KEY, S3_SECRET, Wanted};
+use integration_tests::stack;
 
 use crate::place::Place;
 use crate::workers::{Worker, exact, exact_for_others};
@@ -12,9 +12,7 @@ const GONE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(5)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_and_started_loses_and_doubles_nothing() {
-    let wanted = Wanted::new("s3-outage", "S3", &[7070]);
-    let wanted = wanted.env("ROOT_ACCESS_KEY", S3_KEY).env("ROOT_SECRET_KEY", S3_SECRET);
-    let server = wanted.memory_mb(256).ready(Ready::Listens).start().await;
+    let server = stack::wanted_s3("s3-outage").start().await;
     let (place, until) = (Place::on(&server, "outage"), 60);
     let worker = Worker::new(&place.store(), "a", 2);
     let working = tokio::spawn(async move { worker.work(until).await });

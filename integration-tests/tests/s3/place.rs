@@ -4,6 +4,8 @@ use integration_tests::stack::{self, S3_KEY, S3_SECRET, Server};
 use millstream_config::{Endpoint, Secret};
 use millstream_sinks::lake::{S3Store, Store};
 
+use crate::proxy::{Proxy, REFUSAL};
+
 /// A bucket that no other test has.
 pub struct Place {
     /// `127.0.0.1:port` of the server.
@@ -29,6 +31,10 @@ impl Place {
     /// The bucket by way of `address`, a proxy's say.
     pub fn through(&self, address: &str, options: &str) -> Arc<dyn Store> {
         Arc::new(self.open(address, "", &format!("create=on&{options}")))
+    }
+
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::to(&self.server, REFUSAL).await
     }
 
     pub fn open(&self, address: &str, prefix: &str, options: &str) -> S3Store {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use integration_tests::stack::{Certificates, Ready, S3_KEY, S3_SECRET, Wanted};
+use integration_tests::stack::{self, Certificates, S3_SECRET};
 use millstream_sinks::lake::{Put, Store, Stored};
 
 use crate::place::Place;
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::Fault;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_not_made_unless_asked_for() {
@@ -39,7 +39,7 @@ async fn a_wrong_secret_is_named_and_may_be_put_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_that_is_missing_is_named_with_its_resource() {
     let place = Place::new("denied").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let store = place.through(proxy.address(), "");
     store.put("t/x", Bytes::new(), Put::IfAbsent).await.unwrap();
     proxy.set(|_| Fault::Say(403, "AccessDenied"));
@@ -60,7 +60,7 @@ async fn a_permission_that_is_missing_is_named_with_its_resource() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_without_the_fence_is_refused_before_anything_is_written() {
     let place = Place::new("unfenced").await;
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     proxy.set(|asked| match (asked.method.as_str(), asked.path.contains("/probe/")) {
         ("PUT", true) => Fault::Pretend,
         _ => Fault::None,
@@ -78,7 +78,7 @@ async fn a_store_without_the_fence_is_refused_before_anything_is_written() {
 async fn the_fence_is_tried_again_by_each_process() {
     let place = Place::new("fence").await;
     place.store().put("t/x", Bytes::new(), Put::IfAbsent).await.unwrap();
-    let proxy = Proxy::to(&place.server).await;
+    let proxy = place.proxy().await;
     let asked_again = Arc::new(AtomicBool::new(false));
     let seen = asked_again.clone();
     proxy.set(move |asked| match (asked.method.as_str(), asked.path.contains("/probe/")) {
@@ -116,13 +116,11 @@ async fn an_authority_of_ones_own_is_trusted_by_its_file_only() {
     let own = certificates.of(&["localhost", "127.0.0.1"]);
     let tls = ["--cert", "/tls/server.pem", "--key", "/tls/key.pem"];
     let command = [&["--port", ":7070"], &tls[..], &["posix", "/data"]].concat();
-    let wanted = Wanted::new("s3-tls", "S3", &[7070])
-        .env("ROOT_ACCESS_KEY", S3_KEY)
-        .env("ROOT_SECRET_KEY", S3_SECRET)
+    let wanted = stack::wanted_s3("s3-tls")
         .file("/tls/server.pem", own.certificate)
         .file("/tls/key.pem", own.key)
         .command(&command);
-    let server = wanted.memory_mb(256).ready(Ready::Listens).start().await;
+    let server = wanted.start().await;
     let place = Place::on(&server, "tls");
     let endpoint = format!("https://localhost:{}", server.port());
     let directory = tempfile::tempdir().unwrap();

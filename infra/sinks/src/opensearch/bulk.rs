@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use millstream_engine::SinkError;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -87,13 +87,20 @@ pub(super) async fn write(
     build: &str,
     items: impl Iterator<Item = Item> + Send,
 ) -> Result<Vec<Written>, Fault> {
-    // Documents of the next request are made while the server works on those before.
-    let results: Vec<_> = stream::iter(in_requests(items))
+    let results: Vec<_> = one_by_one(in_requests(items))
         .map(|items| until_taken(server, build, items))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
     Ok(results.concat())
+}
+
+/// Before each is made, those before it get on: the server works on them meanwhile.
+fn one_by_one<T>(made: impl Iterator<Item = T>) -> impl Stream<Item = T> {
+    stream::unfold(made, async |mut made| {
+        tokio::task::yield_now().await;
+        made.next().map(|next| (next, made))
+    })
 }
 
 fn in_requests(items: impl Iterator<Item = Item>) -> impl Iterator<Item = Vec<Item>> {
@@ -210,6 +217,8 @@ fn refused(item: &Item, fault: &Fault) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -222,6 +231,24 @@ mod tests {
         assert_eq!(lengths(vec![item(1); 2 * DOCUMENTS + 1]), [DOCUMENTS, DOCUMENTS, 1]);
         assert_eq!(lengths(vec![item(BYTES / 3); 4]), [2, 2]);
         assert_eq!(lengths(vec![item(2 * BYTES), item(1)]), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_made_while_the_one_before_is_under_way() {
+        let events = Mutex::new(Vec::new());
+        let tell = |what: &str, n: usize| events.lock().unwrap().push(format!("{what} {n}"));
+        let sent: Vec<usize> = one_by_one((0..3).inspect(|n| tell("make", *n)))
+            .map(async |n| {
+                tell("send", n);
+                tokio::time::sleep(PAUSE).await;
+                n
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        assert_eq!(sent, [0, 1, 2]);
+        let expected = ["make 0", "send 0", "make 1", "send 1", "make 2", "send 2"];
+        assert_eq!(*events.lock().unwrap(), expected);
     }
 
     #[test]
