@@ -27,7 +27,7 @@
 //! - [`Cassandra`]: the cluster, from its URL; connects when first used. [`CassandraTable`]: the target.
 //! - `layout`, `keys`, `statements`: what may be a table and a row's key, and the CQL for it. `values`, `bound`: Arrow values as CQL values and back.
 //! - `opening`, `owner`: what `connect` makes, and for whom. `hearsay`: what is listed and can't be used yet. `sink`, `commit`, `positions`: the steps above.
-//! - `scan`: reading. `examine`, `copies`: for `millstream doctor`. `faults`: what Cassandra's errors call for.
+//! - `scan`: reading. `examine`, `copies`: for `millstream doctor`. `faults`: what Cassandra's errors call for; `retry`: what is sent again at once.
 
 #![allow(
     clippy::result_large_err,
@@ -45,6 +45,7 @@ mod layout;
 mod opening;
 mod owner;
 mod positions;
+mod retry;
 mod scan;
 mod server;
 mod sink;

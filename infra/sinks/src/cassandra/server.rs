@@ -17,7 +17,8 @@ use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 use tokio::sync::OnceCell;
 
-use super::faults::{Fault, Patient};
+use super::faults::Fault;
+use super::retry::Patient;
 use crate::url;
 
 /// How many writes of one commit are under way at once, unless the URL says otherwise.
