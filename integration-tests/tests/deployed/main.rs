@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod health;
+mod recalls;
 mod users;
 mod weather;
 mod wordcount;
