@@ -4,7 +4,8 @@
 //! # Layout
 //! - `place`: prefixes of the shared server, and the server's own answers. `proxy`: what goes wrong on the way to it.
 //! - `workers`: workers that put numbered rows into an index, and what must be there in the end.
-//! - `suites`, `crashes`, `faults`, `outage`, `rebuilding`, `doctor`: the tests.
+//! - `away`: the server goes away; begun early, by its name, as it takes long.
+//! - `suites`, `crashes`, `faults`, `rebuilding`, `doctor`: the other tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +15,10 @@
     reason = "a test fails by panicking, and tells what it saw"
 )]
 
+mod away;
 mod crashes;
 mod doctor;
 mod faults;
-mod outage;
 mod place;
 mod proxy;
 mod rebuilding;

@@ -4,7 +4,8 @@
 //! # Layout
 //! - `place`: buckets of the shared server. `proxy`: what goes wrong between a worker and S3.
 //! - `workers`: workers that put numbered records into a table, and what must be there in the end.
-//! - `apps`, `suites`, `crashes`, `faults`, `outage`, `refusals`, `long_objects`, `doctor`: the tests.
+//! - `away`: the server goes away; begun early, by its name, as it takes long.
+//! - `apps`, `suites`, `crashes`, `faults`, `refusals`, `long_objects`, `doctor`: the other tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +16,11 @@
 )]
 
 mod apps;
+mod away;
 mod crashes;
 mod doctor;
 mod faults;
 mod long_objects;
-mod outage;
 mod place;
 mod proxy;
 mod refusals;
