@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use integration_tests::stack;
 use millstream_engine::ledger::Entry;
-use millstream_engine::{Outcome, Range, Sink};
+use millstream_engine::{Outcome, Range};
 use rand::RngExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -149,7 +149,7 @@ async fn connections_that_break_lose_and_double_nothing() {
     let mut failures = 0;
     for partition in [0, 1] {
         let ours = assignment(partition);
-        let mut after = until_opened(&mut sink, partition).await;
+        let mut after = last(&mut sink, partition).await;
         while let Some(next) = topic.after(partition, &after, 40) {
             // As the engine does: the same range again until it is clear what became of it.
             let outcome = loop {
@@ -178,16 +178,6 @@ async fn connections_that_break_lose_and_double_nothing() {
     assert_eq!(held(&table).await, topic.model());
 }
 
-async fn until_opened(sink: &mut Box<dyn Sink>, partition: u32) -> Entry {
-    loop {
-        match sink.open(&assignment(partition)).await {
-            Ok(standing) => return standing.entry().clone(),
-            Err(error) => assert!(error.is_retryable(), "{error}"),
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_eight_racing_workers_exactly_one_commits_each_range() {
     const RANGES: u64 = 60;
@@ -197,7 +187,7 @@ async fn of_eight_racing_workers_exactly_one_commits_each_range() {
         let mut sink = connect(&place.table("rows")).await;
         let mut committed = Vec::new();
         loop {
-            let after = until_opened(&mut sink, 0).await;
+            let after = last(&mut sink, 0).await;
             if after.seq >= RANGES {
                 return committed;
             }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use integration_tests::stack;
-use millstream_engine::{Outcome, Range, Target};
+use millstream_engine::{Range, Target};
 use millstream_sinks::cassandra::CassandraTable;
 
-use crate::world::{PIPELINE, Place, assignment, connect, held, last, put, range, schema, server};
+use crate::world::{
+    PIPELINE, Place, assignment, commit, connect, connect_with, held, last, put, range, schema,
+    server, settled,
+};
 
 async fn cql(cql: &str) {
     stack::cassandra().await.exec(&["cqlsh", "-e", cql]).await;
@@ -39,9 +42,9 @@ async fn a_worker_of_before_a_column_was_added_writes_null_into_it() {
     let table = Place::new().await.table("rows");
     let mut old = connect(&table).await;
     put(&mut old, &[("old", Some(1), 1)]).await;
-    let mut new = table.connect(PIPELINE, &schema(&["id", "n", "note"])).await.unwrap();
+    let mut new = connect_with(&table, &schema(&["id", "n", "note"])).await;
     let range = noted(range(&last(&mut new, 0).await, &[("new", Some(2), 20)]), "here");
-    assert_eq!(new.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+    commit(&mut new, 0, &range).await;
     assert_eq!(notes(&table).await, [None, Some("here".to_owned())]);
     put(&mut old, &[("new", Some(3), 30)]).await;
     assert_eq!(notes(&table).await, [None, None], "whole rows: null writes null");
@@ -57,7 +60,7 @@ async fn workers_that_start_together_make_one_table() {
             tokio::spawn(async move {
                 let columns: &[&str] =
                     if worker % 2 == 0 { &["id", "n"] } else { &["id", "n", "note"] };
-                let connected = place.table("rows").connect(PIPELINE, &schema(columns)).await;
+                let connected = settled(&place.table("rows"), &schema(columns)).await;
                 // Who comes after the column was added lacks it.
                 connected.map(|_| ()).map_err(|error| error.to_string())
             })
@@ -69,10 +72,9 @@ async fn workers_that_start_together_make_one_table() {
             Err(error) => assert!(worker % 2 == 0 && error.contains("\"note\""), "{error}"),
         }
     }
-    let mut sink =
-        place.table("rows").connect(PIPELINE, &schema(&["id", "n", "note"])).await.unwrap();
+    let mut sink = connect_with(&place.table("rows"), &schema(&["id", "n", "note"])).await;
     let range = noted(range(&last(&mut sink, 0).await, &[("a", Some(2), 20)]), "here");
-    assert_eq!(sink.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+    commit(&mut sink, 0, &range).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,11 +148,11 @@ async fn names_may_be_anything_that_can_be_quoted() {
     for table in ["Rows", "rows", "token"] {
         let (server, keyspace) = (place.server.clone(), &place.keyspace);
         let target = CassandraTable::upsert(server, keyspace, table, &["Select"]);
-        let mut sink = target.connect(PIPELINE, &columns).await.unwrap();
+        let mut sink = connect_with(&target, &columns).await;
         let mut range = range(&last(&mut sink, 0).await, &[(table, Some(1), 1)]);
         let rows = &mut range.rows[0];
         rows.batch = RecordBatch::try_new(columns.clone(), rows.batch.columns().to_vec()).unwrap();
-        assert_eq!(sink.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+        commit(&mut sink, 0, &range).await;
         let mut seen = Vec::new();
         let mut visit = |batch: RecordBatch| {
             assert_eq!(batch.schema().field(1).name(), odd);
@@ -181,7 +183,7 @@ async fn keys_that_cassandra_cannot_hold_are_named() {
         assert!(text.contains("position skip") && text.len() < 1_000, "{text}");
         // A tombstone of such a key has nothing to delete.
         let deletes = range(&after, &[(key, None, 7), (" ", Some(3), 8)]);
-        assert_eq!(sink.commit(&assignment(0), &deletes).await.unwrap(), Outcome::Committed);
+        commit(&mut sink, 0, &deletes).await;
     }
     let there = held(&table).await;
     assert_eq!(there.len(), 2, "nothing of a refused range is written");
@@ -189,9 +191,9 @@ async fn keys_that_cassandra_cannot_hold_are_named() {
 
     let key = &["id", "note"];
     let both = CassandraTable::upsert(place.server.clone(), &place.keyspace, "both", key);
-    let mut sink = both.connect(PIPELINE, &schema(&["id", "n", "note"])).await.unwrap();
+    let mut sink = connect_with(&both, &schema(&["id", "n", "note"])).await;
     let empty = noted(range(&last(&mut sink, 0).await, &[("", Some(1), 1)]), "");
-    assert_eq!(sink.commit(&assignment(0), &empty).await.unwrap(), Outcome::Committed);
+    commit(&mut sink, 0, &empty).await;
     let long = "k".repeat(40_000);
     let two = noted(range(&last(&mut sink, 0).await, &[(&long, Some(1), 2)]), &long);
     let error = sink.commit(&assignment(0), &two).await.unwrap_err().to_string();

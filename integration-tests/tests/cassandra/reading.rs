@@ -9,11 +9,13 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Schema};
 use integration_tests::stack;
-use millstream_engine::{Outcome, Range, Rows, Target};
+use millstream_engine::{Range, Rows, Target};
 use millstream_sinks::Upserted;
 use millstream_sinks::cassandra::CassandraTable;
 
-use crate::world::{PIPELINE, Place, assignment, connect, entry, held, last, put, schema};
+use crate::world::{
+    PIPELINE, Place, assignment, commit, connect, connect_with, entry, held, last, put, schema,
+};
 
 /// Lines of `SELECT JSON …`, by cqlsh inside the container.
 async fn cqlsh(cql: &str) -> Vec<serde_json::Value> {
@@ -68,12 +70,12 @@ async fn cqlsh_reads_every_type_as_what_it_is() {
     let batch = every_type();
     let schema = batch.schema();
     let table = CassandraTable::upsert(place.server.clone(), &place.keyspace, "Types", &["Id"]);
-    let mut sink = table.connect(PIPELINE, &schema).await.unwrap();
+    let mut sink = connect_with(&table, &schema).await;
     let after = last(&mut sink, 0).await;
     let versions = Arc::new(Int64Array::from(vec![1_709_208_000_123_000, 1_709_208_000_123_001]));
     let rows = vec![Rows { batch: batch.clone(), versions }];
     let range = Range { entry: entry(&after, 2), rows, deletes: Vec::new() };
-    assert_eq!(sink.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+    commit(&mut sink, 0, &range).await;
 
     let select = format!(
         "SELECT JSON \"Id\" AS id, \"_version\" AS version, \"select\" AS text, n, x, fine, day, at, exact, price \
@@ -175,7 +177,7 @@ async fn the_ledger_is_whole_across_cassandras_partitions_of_it() {
     let mut after = last(&mut sink, 0).await;
     for _ in 0..RANGES {
         let range = Range { entry: entry(&after, 1), rows: Vec::new(), deletes: Vec::new() };
-        assert_eq!(sink.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+        commit(&mut sink, 0, &range).await;
         after = range.entry;
     }
     let at = assignment(0).at;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -13,6 +14,8 @@ use millstream_engine::{Delete, Outcome, Range, Rows, Sink, SinkError, Target, c
 use millstream_sinks::cassandra::{Cassandra, CassandraTable};
 
 pub const PIPELINE: &str = "app.pipe";
+/// Long enough for a slow disk to make five tables, which Cassandra does one after the other.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A keyspace nobody else uses, on the shared server or on one of the test's own.
 #[derive(Clone, Debug)]
@@ -95,17 +98,59 @@ pub fn assignment(partition: u32) -> Assignment {
     conformance::assignment(PIPELINE, partition)
 }
 
+/// Nothing is refused; what passes is to be tried again, as the engine does: a machine may be busy with much else.
+async fn passes(since: Instant, error: SinkError) {
+    assert!(error.is_retryable(), "refused for good: {error}");
+    assert!(since.elapsed() < PATIENCE, "after {:?} still: {error:?}", since.elapsed());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
 pub async fn connect(table: &CassandraTable) -> Box<dyn Sink> {
-    table.connect(PIPELINE, &schema(&["id", "n"])).await.unwrap()
+    connect_with(table, &schema(&["id", "n"])).await
+}
+
+pub async fn connect_with(table: &CassandraTable, schema: &SchemaRef) -> Box<dyn Sink> {
+    settled(table, schema).await.unwrap_or_else(|error| panic!("refused for good: {error}"))
+}
+
+/// Connected, or refused for good.
+pub async fn settled(
+    table: &CassandraTable,
+    schema: &SchemaRef,
+) -> Result<Box<dyn Sink>, SinkError> {
+    let since = Instant::now();
+    loop {
+        match table.connect(PIPELINE, schema).await {
+            Err(error) if error.is_retryable() => passes(since, error).await,
+            settled => return settled,
+        }
+    }
 }
 
 pub async fn last(sink: &mut Box<dyn Sink>, partition: u32) -> Entry {
-    sink.open(&assignment(partition)).await.unwrap().entry().clone()
+    let since = Instant::now();
+    loop {
+        match sink.open(&assignment(partition)).await {
+            Ok(standing) => return standing.entry().clone(),
+            Err(error) => passes(since, error).await,
+        }
+    }
+}
+
+/// Commits a range of a partition that nobody else has.
+pub async fn commit(sink: &mut Box<dyn Sink>, partition: u32, range: &Range) {
+    let since = Instant::now();
+    loop {
+        match sink.commit(&assignment(partition), range).await {
+            Ok(outcome) => return assert_eq!(outcome, Outcome::Committed, "{:?}", range.entry),
+            Err(error) => passes(since, error).await,
+        }
+    }
 }
 
 pub async fn put(sink: &mut Box<dyn Sink>, records: &[Record<'_>]) {
     let range = range(&last(sink, 0).await, records);
-    assert_eq!(sink.commit(&assignment(0), &range).await.unwrap(), Outcome::Committed);
+    commit(sink, 0, &range).await;
 }
 
 /// Columns id and n of the table.
