@@ -17,9 +17,13 @@ pub use servers::Servers;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::stack;
 use crate::{Data, number, wait};
+
+/// Between two looks at how far a sink is.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// An app on servers. Its name stands before the names of its settings in the environment.
 pub struct Deployed {
