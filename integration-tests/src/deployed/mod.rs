@@ -100,9 +100,11 @@ impl Deployed {
     /// Waits until more is committed than now.
     pub fn goes_on(&self, pipeline: &str) {
         let before = self.position(pipeline);
-        wait::until(&format!("{pipeline} goes on"), wait::LONG, || match self.position(pipeline) {
-            now if now > before => Ok(()),
-            now => Err(format!("at {now}")),
+        wait::until(&format!("{pipeline} goes on"), wait::LONG, || {
+            // To ask costs a process: the time is better left to the workers.
+            wait::pause(LOOK_EVERY);
+            let now = self.position(pipeline);
+            if now > before { Ok(()) } else { Err(format!("at {now}")) }
         });
     }
 
