@@ -5,7 +5,9 @@ use super::{Ready, Server, Wanted};
 /// One node without passwords, on loopback. Drivers are told the port they come by.
 pub async fn cassandra() -> &'static Server {
     static SHARED: OnceCell<Server> = OnceCell::const_new();
-    SHARED.get_or_init(|| wanted("cassandra").share(|wanted, _| wanted)).await
+    // All tests' keyspaces stay in it, each with tables of its own in memory.
+    let roomy = || wanted("cassandra").env("MAX_HEAP_SIZE", "768M").memory_mb(1900);
+    SHARED.get_or_init(|| roomy().share(|wanted, _| wanted)).await
 }
 
 /// Such a node, called `name`.

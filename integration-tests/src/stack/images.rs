@@ -39,11 +39,15 @@ pub(super) fn id(image: &str) -> String {
     run(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", image]))
 }
 
-/// Removes the shared containers of `server` that are not `keep`: they are of an older image.
-pub(super) fn remove_older(server: &str, keep: &str) {
+/// Removes the shared containers of `server` that are no use: of an older image than `keep`, or ended.
+pub(super) fn remove_useless(server: &str, keep: &str) {
     let filter = format!("label=millstream.shared={server}");
-    let list = ["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"];
-    for name in run(Command::new("docker").args(list)).lines().filter(|name| *name != keep) {
+    let list = ["ps", "--all", "--filter", &filter, "--format", "{{.Names}} {{.State}}"];
+    let known = run(Command::new("docker").args(list));
+    let known = known.lines().filter_map(|line| line.split_once(' '));
+    for (name, _) in
+        known.filter(|(name, state)| *name != keep || ["exited", "dead"].contains(state))
+    {
         run(Command::new("docker").args(["rm", "--force", "--volumes", name]));
     }
 }

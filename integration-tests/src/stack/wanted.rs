@@ -107,7 +107,7 @@ impl Wanted {
             let image = images::made(self.component);
             let id = images::id(&image).replace("sha256:", "");
             let container = format!("millstream-test-{}-{:.12}", self.name, id);
-            images::remove_older(&self.name, &container);
+            images::remove_useless(&self.name, &container);
             let ports = self.choose_ports();
             let wanted = finish(self, &ports);
             let server = wanted.start_here(ports, Some(container)).await;
