@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// Topics that take longer count as unreachable; and while they do, so that looks go on.
 const PATIENCE: Duration = Duration::from_secs(10);
-const PATIENCE_IN_TROUBLE: Duration = Duration::from_secs(2);
+const PATIENCE_IN_TROUBLE: Duration = Duration::from_secs(4);
 /// How long pipelines may still tell about their drain after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long taking back what was told may hold up the end of the process.

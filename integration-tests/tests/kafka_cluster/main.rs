@@ -10,6 +10,7 @@
 #[allow(dead_code, reason = "shared with the tests on one broker")]
 mod following;
 mod load;
+mod workers;
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use millstream_app::Setup;
-use millstream_engine::Pipeline;
+use millstream_engine::{Pipeline, chain};
 use millstream_sinks::{lake, sql};
 
 use super::lake_table;
@@ -36,12 +36,15 @@ pub async fn register(context: &SessionContext, setups: &[Setup], text: &str) ->
     let dialect = state.config().options().sql_parser.dialect;
     let statement: Statement =
         state.sql_to_statement(text, &dialect).map_err(plain).context("read the query")?;
-    let known = known(setups).await?;
+    let (known, unread) = known(setups).await?;
     for wanted in state.resolve_table_references(&statement).map_err(plain)? {
         if wanted.schema() == Some("information_schema") {
             continue;
         }
-        let table = find(&known, &wanted)?;
+        let table = match (find(&known, &wanted), &unread) {
+            (Err(_), Some(why)) => bail!("find table {wanted}: {why}"),
+            (found, _) => found?,
+        };
         let provider = open(table).await?;
         if let Some(schema) = wanted.schema() {
             add_schema(context, schema)?;
@@ -51,13 +54,18 @@ pub async fn register(context: &SessionContext, setups: &[Setup], text: &str) ->
     Ok(())
 }
 
-/// Every table there is. Apps may share a lake and databases, or have their own.
-async fn known(setups: &[Setup]) -> Result<Vec<Known>> {
-    let (mut known, mut seen) = (Vec::new(), BTreeSet::new());
+/// Every table there is, and why a lake's are not among them. Apps may share a lake and databases, or have their own.
+async fn known(setups: &[Setup]) -> Result<(Vec<Known>, Option<String>)> {
+    let (mut known, mut seen, mut unread) = (Vec::new(), BTreeSet::new(), None);
     for setup in setups {
         let store = setup.stores.lake_store();
         if seen.insert(store.place()) {
-            for table in lake::tables(store.as_ref()).await? {
+            // Tables elsewhere can be asked meanwhile.
+            let tables = lake::tables(store.as_ref()).await.unwrap_or_else(|error| {
+                unread = Some(chain(&error));
+                Vec::new()
+            });
+            for table in tables {
                 let name = table.table.clone();
                 let place = Place::Lake(store.clone(), table);
                 known.push(Known { database: "lake".to_owned(), name, place });
@@ -71,7 +79,7 @@ async fn known(setups: &[Setup]) -> Result<Vec<Known>> {
             None => known.extend(setup.pipelines.iter().filter_map(on_server)),
         }
     }
-    Ok(known)
+    Ok((known, unread))
 }
 
 async fn in_files(directory: PathBuf) -> Result<Vec<Known>> {

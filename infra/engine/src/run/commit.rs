@@ -72,7 +72,10 @@ impl Worker {
         if self.lookups.wait() {
             return;
         }
-        self.look_at(&at.topic).await;
+        // In an outage it would only take its time.
+        if self.outage.is_none() {
+            self.look_at(&at.topic).await;
+        }
         let now_ms = self.world.clock.now_ms();
         let Some(slot) = self.slots.get_mut(at) else { return };
         match std::mem::replace(&mut slot.phase, Phase::Moving) {

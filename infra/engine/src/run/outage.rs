@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use millstream_topic::{Event, TopicPartition};
+use millstream_topic::TopicPartition;
 use tokio::time::timeout;
 
 use super::{Worker, chain};
 use crate::status::What;
 
 /// How long an answer about topics may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the topics can't be read at the moment.
 #[derive(Debug)]
@@ -48,10 +48,9 @@ impl Worker {
         }
     }
 
-    /// An event of the consumer: sometimes the sign that an outage is over.
-    pub(super) fn heard(&mut self, event: &Event) {
-        let brings = matches!(event, Event::Records { .. } | Event::End { .. });
-        if self.outage.as_ref().is_some_and(|outage| outage.told || brings) {
+    /// An event of the consumer: what it told of is over. What asking found ends by asking, as some partitions may go on.
+    pub(super) fn heard(&mut self) {
+        if self.outage.as_ref().is_some_and(|outage| outage.told) {
             self.recover();
         }
     }
@@ -100,9 +99,12 @@ impl Worker {
 
     /// Tells the group how far the sink is. For ordinary lag tools only: the position in the sink is the truth.
     pub(super) async fn tell_group(&mut self, at: &TopicPartition, next: i64) {
+        // The next commit tells it, too.
+        if self.outage.is_some() {
+            return;
+        }
         match timeout(ANSWER_WITHIN, self.consumer.commit(&[(at.clone(), next)])).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if error.is_retryable() => self.trouble(chain(&error), false),
             Ok(Err(error)) => tracing::warn!(pipeline = self.id, "{}", chain(&error)),
             Err(_) => self.trouble(silent(&format!("commit the offset of {at}")), false),
         }

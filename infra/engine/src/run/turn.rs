@@ -26,8 +26,11 @@ impl Worker {
                 return Ok(());
             }
             self.turn().await;
-            if self.options.until_caught_up && self.has_ended().await? {
-                return Ok(());
+            if self.options.until_caught_up {
+                let stop = self.stop.clone();
+                if stop.run_until_cancelled(self.has_ended()).await.transpose()?.unwrap_or(false) {
+                    return Ok(());
+                }
             }
             self.publish(false);
             let wait = self.wait();
@@ -38,7 +41,7 @@ impl Worker {
             };
             match polled {
                 Ok(event) => {
-                    self.heard(&event);
+                    self.heard();
                     self.take(event).await;
                 }
                 Err(source) if source.is_retryable() => self.sit_out(chain(&source)).await,
@@ -181,6 +184,9 @@ impl Worker {
             if let Some(why) = self.lookups.hopeless() {
                 return Err(EngineError::Stopped { pipeline: self.id.clone(), why });
             }
+            return Ok(false);
+        }
+        if !self.is_time_for_others() {
             return Ok(false);
         }
         // Caught up as far as reading told; what came since is for another turn.

@@ -177,7 +177,9 @@ async fn make_ready(ours: &Ours, target: &Named, told: &Told) -> Result<bool, Fa
         }
     }
     // Written is not yet found: who looks once it is served, or called whole, is to find all of it.
-    ours.place.show(&target.id).await?;
+    if !ours.place.show(&target.id).await? {
+        return Ok(false);
+    }
     let ready = State { ready: true, ..target.state.clone() };
     ours.place.describe(target, &ready).await
 }

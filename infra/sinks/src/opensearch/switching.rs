@@ -36,9 +36,13 @@ impl Place {
         }
     }
 
-    /// Has everything found that was written into a build by now.
-    pub async fn show(&self, build: &str) -> Result<(), Fault> {
-        self.server().send(&Call::bare_post(format!("{build}/_refresh"))).await.map(|_| ())
+    /// Has everything found that was written into a build by now. `false`: not all of it is, or the build has gone.
+    pub async fn show(&self, build: &str) -> Result<bool, Fault> {
+        match self.server().send(&Call::bare_post(format!("{build}/_refresh"))).await {
+            Ok(told) => Ok(told["_shards"]["failed"] == 0),
+            Err(fault) if fault.is_gone() => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Says that another build is filled in this one's place: ranges for this one are superseded from now on.

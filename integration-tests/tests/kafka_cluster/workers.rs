@@ -1,0 +1,129 @@
+//! Workers of an app on three brokers: they join, leave and crash, and the brokers are restarted one after the other,
+//! while users go on registering. The users in the table are those that Kafka's own consumer shows in the topic.
+
+use std::collections::BTreeSet;
+
+use integration_tests::stack::{self, Brokers, Server};
+use integration_tests::users::user;
+use integration_tests::{Data, Running, disk, number, wait};
+use nix::sys::signal::Signal;
+
+use super::following::INSIDE;
+use super::{ALONE, until_in_sync, url};
+
+const TOPIC: &str = "registered_user_2";
+const PIPELINE: &str = "users.details";
+
+struct Cluster {
+    brokers: Brokers,
+    data: Data,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let brokers = stack::block_on(Brokers::start(3));
+        let data = Data::new()
+            .with("USERS_TOPICS__URL", &url(&brokers, "protocol=auto"))
+            .with("USERS_ROLL__EVERY_S", "0.3")
+            .with("USERS_CONSOLE__LISTEN", "");
+        Self { brokers, data }
+    }
+
+    fn worker(&self) -> Running {
+        self.data.start("users", &["process"])
+    }
+
+    fn position(&self) -> Result<u64, String> {
+        let ran = self.data.run("millstream", &["position", "show", "--json", PIPELINE]);
+        let lines = ran.stdout.lines();
+        let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let positions: Vec<_> = lines.filter_map(|line| line["position"].as_u64()).collect();
+        if positions.is_empty() { Err(format!("{ran:?}")) } else { Ok(positions.iter().sum()) }
+    }
+
+    /// Waits until rows come again.
+    fn goes_on(&self, after: &str, workers: &[&Running]) {
+        let before = wait::until("a position", wait::LONG, || self.position());
+        wait::until(&format!("rows come after {after}"), wait::LONG, || match self.position()? {
+            now if now > before => Ok(()),
+            now => Err(format!("at {now}; {workers:?}")),
+        });
+        eprintln!("rows come after {after}, at {before}");
+    }
+
+    /// The users that Kafka's console consumer shows.
+    fn sent(&self) -> Vec<[String; 3]> {
+        let command = [
+            "kafka-console-consumer.sh",
+            "--bootstrap-server",
+            INSIDE,
+            "--topic",
+            TOPIC,
+            "--from-beginning",
+            "--timeout-ms",
+            "10000",
+            "--formatter-property",
+            "line.separator=\u{3}",
+        ];
+        // It ends by its time-out, which it calls an error.
+        let said = stack::block_on(self.brokers.servers[0].try_exec(&command));
+        said.stdout.split_terminator('\u{3}').map(user).collect()
+    }
+
+    /// The table's users, read by SQLite alone.
+    fn kept(&self) -> Vec<[String; 3]> {
+        let database = disk::database(&self.data, "my_keyspace");
+        disk::rows(&database, "SELECT name, address, date FROM user_details_5")
+    }
+}
+
+fn leave(worker: Running) {
+    worker.signal(Signal::SIGTERM);
+    worker.ends_within(wait::LONG).succeeds();
+}
+
+fn in_sync(server: &Server) {
+    stack::block_on(until_in_sync(server, TOPIC));
+}
+
+#[test]
+fn workers_come_and_go_while_brokers_restart() {
+    let _alone = ALONE.blocking_lock();
+    let cluster = Cluster::start();
+    let producer = cluster.data.start("users", &["produce", "--rate", "200"]);
+
+    let first = cluster.worker();
+    cluster.goes_on("one worker came", &[&first]);
+    let (second, third) = (cluster.worker(), cluster.worker());
+    cluster.goes_on("two more came", &[&first, &second, &third]);
+    leave(first);
+    cluster.goes_on("the first has left", &[&second, &third]);
+    third.kill_9();
+    let third = cluster.worker();
+    cluster.goes_on("one was killed and another came", &[&second, &third]);
+    for server in &cluster.brokers.servers {
+        stack::block_on(server.stop());
+        cluster.goes_on("a broker was stopped", &[&second, &third]);
+        stack::block_on(server.start());
+        in_sync(server);
+        cluster.goes_on("it is back", &[&second, &third]);
+    }
+    let killed = &cluster.brokers.servers[0];
+    stack::block_on(killed.kill());
+    cluster.goes_on("a broker was killed", &[&second, &third]);
+    stack::block_on(killed.start());
+    in_sync(killed);
+
+    leave(producer);
+    cluster.data.catch_up("users");
+    leave(second);
+    leave(third);
+    let report = cluster.data.verify_one(PIPELINE);
+    let (sent, kept) = (cluster.sent(), cluster.kept());
+    assert_eq!(number(&report, "produced"), sent.len() as u64, "{report}");
+    let (topic, table) = (BTreeSet::from_iter(&sent), BTreeSet::from_iter(&kept));
+    assert_eq!(table.len(), kept.len(), "a user is there twice");
+    let differing: Vec<_> = topic.symmetric_difference(&table).take(3).collect();
+    assert!(differing.is_empty(), "in one of the two only: {differing:?}");
+    println!("{} users, {} rows", sent.len(), kept.len());
+}
