@@ -132,3 +132,22 @@ async fn a_worker_that_is_given_nothing_ends_when_the_others_are_done() {
         worker.end().await.expect("end");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_never_rests_does_not_keep_who_is_done() {
+    let stage = Stage::new().await;
+    let busy = stage.worker();
+    stage.send(0, 300).await;
+    let done = stage.worker_with(UNTIL_CAUGHT_UP());
+    let dripping = async {
+        for number in 300.. {
+            stage.send(number, number + 1).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    tokio::select! {
+        ended = done.ends() => _ = ended.expect("done with what there was"),
+        () = dripping => {}
+    }
+    busy.end().await.expect("end");
+}

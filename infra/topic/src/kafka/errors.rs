@@ -14,12 +14,19 @@ pub(super) struct Doing {
     what: String,
     asker: Arc<Asker>,
     rights: Rights,
+    /// Whether a broker has just listed the topic.
+    listed: bool,
 }
 
 impl Doing {
     /// `what` is a verb: "append to topic weather".
     pub(super) fn new(what: impl Into<String>, asker: &Arc<Asker>, rights: Rights) -> Self {
-        Self { what: what.into(), asker: asker.clone(), rights }
+        Self { what: what.into(), asker: asker.clone(), rights, listed: false }
+    }
+
+    /// A broker has just listed the topic: another one that doesn't know it hasn't heard of it yet, or of its end.
+    pub(super) fn listed(self) -> Self {
+        Self { listed: true, ..self }
     }
 
     /// Our error for one of rdkafka's.
@@ -27,6 +34,10 @@ impl Doing {
         let Some(code) = code(&error) else { return told(&self.what, error) };
         if let Some((why, remedy)) = self.rights.missing(code, &self.asker) {
             return TopicError::refused(&self.what, why, remedy);
+        }
+        if self.listed && is_unknown(code) {
+            let why = "one broker lists it, and another one doesn't know it";
+            return TopicError::unavailable(&self.what, why);
         }
         match self.asker.trouble(Duration::ZERO) {
             Some(trouble) if is_silence(code) => self.stopped_by(&trouble, error),
@@ -42,6 +53,11 @@ impl Doing {
             false => TopicError::unavailable(&self.what, format!("{error}: {why}")),
         }
     }
+}
+
+/// Whether an error with this code says that there is no such topic.
+pub(super) fn is_unknown(code: Code) -> bool {
+    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition)
 }
 
 /// Whether an error with this code says no more than that no broker answered.
@@ -172,6 +188,16 @@ mod tests {
         }
         assert!(!told("create", KafkaError::AdminOp(Code::PolicyViolation)).is_retryable());
         assert!(!told("poll", KafkaError::MessageConsumptionFatal(Code::Fail)).is_retryable());
+    }
+
+    #[test]
+    fn a_topic_that_one_broker_lists_is_waited_for_and_one_that_none_does_is_refused() {
+        let asker = Arc::new(Asker::new("User:app".to_owned(), "b:9".to_owned()));
+        let doing = Doing::new("look", &asker, Rights::describe("t"));
+        let unknown = || KafkaError::AdminOp(Code::UnknownTopicOrPartition);
+        assert!(!doing.failed(unknown()).is_retryable());
+        let error = doing.listed().failed(unknown());
+        assert!(error.is_retryable(), "{error}");
     }
 
     #[test]

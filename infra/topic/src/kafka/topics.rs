@@ -8,7 +8,7 @@ use rdkafka::metadata::MetadataPartition;
 use super::access::Rights;
 use super::asker::Asker;
 use super::described;
-use super::errors::{Doing, code, remedy};
+use super::errors::{Doing, code, is_unknown, remedy};
 use super::looker::Looker;
 use super::quiet::Plain;
 use super::settings::LARGEST_RECORD;
@@ -92,7 +92,7 @@ pub(super) fn away(looker: &Looker, topic: &str) -> Option<String> {
 /// partition is where a reader of committed records gets to: the last stable offset. Blocks.
 pub(super) fn look(looker: &Looker, topic: &str) -> Result<Option<(TopicInfo, i32)>, TopicError> {
     let Some((count, broker)) = partitions(looker, topic)? else { return Ok(None) };
-    let doing = looking(looker, topic);
+    let doing = looking(looker, topic).listed();
     let mut bounds = Vec::with_capacity(count as usize);
     for partition in 0..count as i32 {
         let (low, end) =
@@ -123,7 +123,8 @@ pub(super) async fn cleanup(
     topic: &str,
     broker: i32,
 ) -> Result<Cleanup, TopicError> {
-    let doing = Doing::new(format!("look at topic {topic}"), asker, Rights::configs(topic));
+    let doing =
+        Doing::new(format!("look at topic {topic}"), asker, Rights::configs(topic)).listed();
     let asked = [ResourceSpecifier::Topic(topic)];
     let options = options().broker_id((broker >= 0).then_some(broker));
     let answer = match admin.describe_configs(asked.iter(), &options).await {
@@ -132,7 +133,11 @@ pub(super) async fn cleanup(
     };
     let policy = match answer {
         Some(Ok(config)) => config.get("cleanup.policy").and_then(|entry| entry.value.clone()),
-        Some(Err(code)) if remedy(code).is_none() || code == Code::TopicAuthorizationFailed => {
+        Some(Err(code))
+            if remedy(code).is_none()
+                || is_unknown(code)
+                || code == Code::TopicAuthorizationFailed =>
+        {
             return Err(doing.failed(KafkaError::AdminOp(code)));
         }
         _ => None,
