@@ -146,7 +146,9 @@ async fn a_stream_that_never_rests_does_not_keep_who_is_done() {
         }
     };
     tokio::select! {
-        ended = done.ends() => _ = ended.expect("done with what there was"),
+        ended = done.ends() => {
+            ended.expect("done with what there was");
+        }
         () = dripping => {}
     }
     busy.end().await.expect("end");
