@@ -99,11 +99,10 @@ fn on_server(pipeline: &Pipeline) -> Option<Known> {
     let about = pipeline.target.about();
     let (scheme, rest) = about.place.split_once("://")?;
     let (_, database) = rest.rsplit_once('/')?;
-    let place = || Place::Server(Box::new(pipeline.clone()));
     ["cassandra", "mysql"].contains(&scheme).then(|| Known {
         database: database.to_owned(),
         name: about.table.clone(),
-        place: place(),
+        place: Place::Server(Box::new(pipeline.clone())),
     })
 }
 
