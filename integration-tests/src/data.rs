@@ -67,6 +67,15 @@ impl Data {
         self.run(app, &["process", "--until-caught-up"]).succeeds()
     }
 
+    /// How far a pipeline's sink is: the sum of its partitions' positions. What was said instead, if none was told.
+    pub fn position(&self, pipeline: &str) -> Result<u64, String> {
+        let ran = self.run("millstream", &["position", "show", "--json", pipeline]);
+        let lines = ran.stdout.lines();
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let positions: Vec<_> = lines.filter_map(|line| line["position"].as_u64()).collect();
+        if positions.is_empty() { Err(format!("{ran:?}")) } else { Ok(positions.iter().sum()) }
+    }
+
     /// Asks with SQL, by `millstream query --format json`.
     #[track_caller]
     pub fn query(&self, sql: &str) -> Vec<Value> {

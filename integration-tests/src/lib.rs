@@ -6,6 +6,7 @@
 //! - [`Running`]: a command at work, to be signalled, killed or waited for.
 //! - [`wait`]: for a condition, until a deadline.
 //! - [`Browser`]: a real one, driven as a person would. [`http`]: the same pages without one.
+//! - [`load`]: commands that go on until they are told to end.
 //! - [`feed`]: recalls, as the world gives them.
 //! - [`stack`]: Kafka, Cassandra, MySQL, OpenSearch and S3, each in a container.
 //! - [`proxy`]: what goes wrong on the way to a server that speaks HTTP.
@@ -30,6 +31,7 @@ pub mod deployed;
 pub mod disk;
 pub mod feed;
 pub mod http;
+pub mod load;
 pub mod proxy;
 mod running;
 pub mod stack;

@@ -32,6 +32,19 @@ pub fn times(counts: &Counts, times: u64) -> Counts {
     counts.iter().map(|(word, count)| (word.clone(), count * times)).collect()
 }
 
+/// Lines with letters of several scripts, as a file that a producer sends again and again.
+pub fn lines() -> Vec<String> {
+    (0..97)
+        .map(|n| format!("Line {n}: the mill grinds, DIE Mühle mahlt, η μύλος {}", n % 7))
+        .collect()
+}
+
+/// The words of so many lines, sent one after the other and from the first one again: so many times the whole, and a part.
+pub fn of_passes(lines: &[String], sent: u64) -> Counts {
+    let (passes, rest) = (sent / lines.len() as u64, sent as usize % lines.len());
+    sum(times(&count(&lines.join("\n")), passes), &count(&lines[..rest].join("\n")))
+}
+
 pub fn sum(mut one: Counts, other: &Counts) -> Counts {
     for (word, count) in other {
         *one.entry(word.clone()).or_default() += count;

@@ -7,10 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use integration_tests::chance::Chance;
-use integration_tests::disk;
-use integration_tests::users::user;
 use integration_tests::words::{self, Counts};
-use integration_tests::{Data, Running, assert_exact, number, text, wait};
+use integration_tests::{Data, Running, assert_exact, disk, load, number, text, users, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -35,18 +33,8 @@ fn kill_workers(data: &Data, app: &str, producer: &mut Running, commits: impl Fn
         let ended = worker.has_ended();
         assert!(ended.is_none(), "the worker ended before kill {kill}: {ended:?}");
         worker.kill_9();
-        let ended = producer.has_ended();
-        assert!(ended.is_none(), "the producer ended before kill {kill}: {ended:?}");
+        load::goes_on(producer);
     }
-}
-
-/// Stops a producer that would go on; how many records it says it sent.
-fn stop(producer: Running) -> u64 {
-    producer.signal(Signal::SIGTERM);
-    let ran = producer.ends_within(wait::LONG).succeeds();
-    let said = ran.stderr.lines().find_map(|line| line.strip_suffix(" records sent"));
-    let said = said.and_then(|line| line.rsplit(' ').next());
-    said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{ran:?}"))
 }
 
 fn ranges_in(data: &Data, database: &str) -> u64 {
@@ -61,21 +49,10 @@ fn ranges_in(data: &Data, database: &str) -> u64 {
 
 fn users_in_topic(data: &Data) -> BTreeSet<[String; 3]> {
     let text = |record: disk::Stored| String::from_utf8(record.value).unwrap();
-    disk::records(data, "registered_user_2").into_iter().map(|record| user(&text(record))).collect()
-}
-
-fn users_in_table(data: &Data) -> BTreeSet<[String; 3]> {
-    let sql = "SELECT name, address, date FROM user_details_5";
-    let rows = disk::rows(&disk::database(data, "my_keyspace"), sql);
-    let users: BTreeSet<_> = rows.iter().cloned().collect();
-    assert_eq!(users.len(), rows.len(), "a user is there twice");
-    users
-}
-
-/// The first ones that are in one set only.
-fn assert_same_users(found: &BTreeSet<[String; 3]>, expected: &BTreeSet<[String; 3]>) {
-    let differing: Vec<_> = found.symmetric_difference(expected).take(3).collect();
-    assert!(differing.is_empty(), "in one of the two only: {differing:?}");
+    disk::records(data, "registered_user_2")
+        .into_iter()
+        .map(|record| users::user(&text(record)))
+        .collect()
 }
 
 fn counts_in_table(data: &Data) -> Counts {
@@ -91,34 +68,28 @@ fn upserts_survive_kills_of_the_worker() {
     let data = Data::new().with("USERS_ROLL__EVERY_S", "0.05");
     let mut producer = data.start("users", &["produce", "--rate", "1500"]);
     kill_workers(&data, "users", &mut producer, || ranges_in(&data, "my_keyspace"));
-    let sent = stop(producer);
+    let sent = load::stop(producer);
     data.catch_up("users");
 
     let report = data.verify_one("users.details");
     assert_eq!((number(&report, "produced"), number(&report, "delivered")), (sent, sent));
-    assert_same_users(&users_in_table(&data), &users_in_topic(&data));
+    users::assert_same(&users::in_table(&data), &users_in_topic(&data));
 }
 
 #[test]
 fn counters_survive_kills_of_the_worker() {
-    let lines: Vec<String> = (0..97)
-        .map(|n| format!("Line {n}: the mill grinds, DIE Mühle mahlt, η μύλος {}", n % 7))
-        .collect();
+    let lines = words::lines();
     let data = Data::new().with("WORDCOUNT_ROLL__EVERY_S", "0.05");
     data.file("text.txt", lines.join("\n"));
     let mut producer =
         data.start("wordcount", &["produce", "--rate", "1500", "--file", "text.txt"]);
     kill_workers(&data, "wordcount", &mut producer, || ranges_in(&data, "wordcount"));
-    let sent = stop(producer);
+    let sent = load::stop(producer);
     data.catch_up("wordcount");
 
     let report = data.verify_one("wordcount.counts");
     assert_eq!((number(&report, "produced"), number(&report, "delivered")), (sent, sent));
-    // So many times the whole file, and a part of it.
-    let (passes, rest) = (sent / lines.len() as u64, sent as usize % lines.len());
-    let whole = words::times(&words::count(&lines.join("\n")), passes);
-    let expected = words::sum(whole, &words::count(&lines[..rest].join("\n")));
-    words::assert_same(&counts_in_table(&data), &expected);
+    words::assert_same(&counts_in_table(&data), &words::of_passes(&lines, sent));
 }
 
 #[test]
@@ -130,7 +101,7 @@ fn the_lake_survives_kills_of_the_worker() {
     let mut producer = data.start("health", &["produce", "--rate", "1500"]);
     let ranges = || disk::files(&lake.join("_millstream"), "end").len() as u64;
     kill_workers(&data, "health", &mut producer, ranges);
-    let sent = stop(producer);
+    let sent = load::stop(producer);
     data.catch_up("health");
 
     let produced: u64 = data.verify().iter().map(|report| number(report, "produced")).sum();
@@ -189,7 +160,7 @@ fn topics_survive_kills_of_their_producer() {
     let produced: Vec<u64> =
         data.verify().iter().map(|report| number(report, "produced")).collect();
     assert_eq!(produced, [last[1] as u64 + 100, last[0] as u64 + 100]);
-    assert_same_users(&users_in_table(&data), &users_in_topic(&data));
+    users::assert_same(&users::in_table(&data), &users_in_topic(&data));
     let texts = disk::records(&data, "kpmg_topic").into_iter().map(|record| {
         let event: Value = serde_json::from_slice(&record.value).unwrap();
         text(&event, "text").to_owned()

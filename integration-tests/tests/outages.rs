@@ -4,10 +4,10 @@
 #![cfg(test)]
 
 use integration_tests::deployed::outage::{Watched, stop_for_a_minute};
-use integration_tests::deployed::{Deployed, Servers, as_row, assert_same, kills};
+use integration_tests::deployed::{Deployed, Servers, as_row, assert_same};
 use integration_tests::feed::Feed;
 use integration_tests::users::user;
-use integration_tests::{Running, http, number, text, words};
+use integration_tests::{Running, http, load, number, text, words};
 
 /// An app under load, and the pipeline that is watched.
 struct Load {
@@ -33,8 +33,8 @@ impl Load {
     /// Ends it, has what is left worked off, and compares.
     fn assert_exact(self) {
         let Self { on, pipeline, producer, worker } = self;
-        let sent = kills::stop(producer);
-        kills::end(worker);
+        let sent = load::stop(producer);
+        load::end(worker);
         on.settle(&[pipeline]);
         match pipeline {
             "users.details" => assert_users(&on, sent),

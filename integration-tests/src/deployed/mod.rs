@@ -77,16 +77,6 @@ impl Deployed {
         servers.s3_environment().iter().fold(on, |on, (name, value)| on.with(name, value))
     }
 
-    /// How far a pipeline's sink is: the sum of its partitions' positions. 0 while there is none.
-    pub fn position(&self, pipeline: &str) -> u64 {
-        let ran = self.run("millstream", &["position", "show", "--json", pipeline]);
-        let lines = ran
-            .stdout
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        lines.filter_map(|line| line["position"].as_u64()).sum()
-    }
-
     /// Works off all there is, and makes sure that nothing of `pipelines` is left.
     pub fn settle(&self, pipelines: &[&str]) {
         self.catch_up(&self.app);
@@ -100,11 +90,12 @@ impl Deployed {
 
     /// Waits until more is committed than now.
     pub fn goes_on(&self, pipeline: &str) {
-        let before = self.position(pipeline);
+        // None is told before the first worker has come.
+        let before = self.position(pipeline).unwrap_or(0);
         wait::until(&format!("{pipeline} goes on"), wait::LONG, || {
             // To ask costs a process: the time is better left to the workers.
             wait::pause(LOOK_EVERY);
-            let now = self.position(pipeline);
+            let now = self.position(pipeline)?;
             if now > before { Ok(()) } else { Err(format!("at {now}")) }
         });
     }

@@ -1,7 +1,7 @@
 //! Readings and vehicles on Kafka, S3 and, for what is looked up, MySQL: what PyArrow reads in the bucket.
 
 use integration_tests::deployed::{Deployed, Row, Servers, assert_same, kills, picked};
-use integration_tests::{number, stack};
+use integration_tests::{load, number, stack};
 
 const PIPELINES: [&str; 2] = ["health.patients", "health.vehicles"];
 /// Columns that are in the event as they are in the row, and where.
@@ -85,8 +85,8 @@ fn readings_come_from_kafka_into_s3_also_when_workers_are_killed() {
     health.assert_healthy(&["Kafka", "S3", "topic patient_data"]);
 
     let mut producer = health.start("health", &["produce", "--rate", "100"]);
-    kills::kill_workers(&health, &PIPELINES[..1], || kills::goes_on(&mut producer));
-    kills::end(producer);
+    kills::kill_workers(&health, &PIPELINES[..1], || load::goes_on(&mut producer));
+    load::end(producer);
     health.settle(&PIPELINES);
     assert_exact(&health);
 }

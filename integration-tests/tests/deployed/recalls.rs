@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use integration_tests::deployed::{Deployed, Row, Servers, as_row, assert_same, kills};
 use integration_tests::feed::{Feed, HOSTILE};
-use integration_tests::{Running, http, number, text, wait};
+use integration_tests::{Running, http, load, number, text, wait};
 use serde_json::{Value, json};
 
 const PIPELINES: [&str; 2] = ["recalls.table", "recalls.search"];
@@ -121,7 +121,7 @@ fn assert_found_while_the_table_is_loading(recalls: &Recalls, site: &Site) {
     worker.says("index recalls begins with 401 rows from the snapshot of");
     site.wait_for_total(COUNT + 1);
     assert_eq!(recalls.in_table(), 0);
-    kills::end(worker);
+    load::end(worker);
     recalls.on.settle(&PIPELINES);
     assert_eq!(recalls.in_table(), COUNT + 1);
 }
@@ -167,10 +167,10 @@ fn recalls_come_from_kafka_into_table_index_and_pages_also_when_workers_are_kill
     command.env("RECALLS_PRODUCE__RATE", "60");
     let mut producer = Running::start(command);
     kills::kill_workers(&recalls.on, &PIPELINES, || {
-        kills::goes_on(&mut producer);
+        load::goes_on(&mut producer);
         recalls.feed.change();
     });
-    kills::end(producer);
+    load::end(producer);
     recalls.produce();
     recalls.on.settle(&PIPELINES);
     recalls.assert_exact();

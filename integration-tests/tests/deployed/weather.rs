@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use integration_tests::deployed::{Deployed, Row, Servers, assert_same, kills, picked};
-use integration_tests::number;
+use integration_tests::{load, number};
 
 const PIPELINES: [&str; 2] = ["weather.table", "weather.backup"];
 /// Where OpenWeather's answer has the columns.
@@ -71,8 +71,8 @@ fn observations_come_from_kafka_into_cassandra_and_s3_also_when_workers_are_kill
     weather.assert_healthy(&["Kafka", "Cassandra", "S3", "topic weather"]);
 
     let mut producer = weather.start("weather", &["produce", "--rate", "50"]);
-    kills::kill_workers(&weather, &PIPELINES, || kills::goes_on(&mut producer));
-    kills::end(producer);
+    kills::kill_workers(&weather, &PIPELINES, || load::goes_on(&mut producer));
+    load::end(producer);
     weather.settle(&PIPELINES);
     assert_exact(&weather, 400);
 }

@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 
 use integration_tests::stack::{self, Brokers, Server};
-use integration_tests::users::user;
-use integration_tests::{Data, Running, disk, number, wait};
-use nix::sys::signal::Signal;
+use integration_tests::{Data, Running, load, number, users, wait};
 
 use super::following::INSIDE;
 use super::{ALONE, until_in_sync, url};
@@ -33,18 +31,11 @@ impl Cluster {
         self.data.start("users", &["process"])
     }
 
-    fn position(&self) -> Result<u64, String> {
-        let ran = self.data.run("millstream", &["position", "show", "--json", PIPELINE]);
-        let lines = ran.stdout.lines();
-        let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let positions: Vec<_> = lines.filter_map(|line| line["position"].as_u64()).collect();
-        if positions.is_empty() { Err(format!("{ran:?}")) } else { Ok(positions.iter().sum()) }
-    }
-
     /// Waits until rows come again.
     fn goes_on(&self, after: &str, workers: &[&Running]) {
-        let before = wait::until("a position", wait::LONG, || self.position());
-        wait::until(&format!("rows come after {after}"), wait::LONG, || match self.position()? {
+        let position = || self.data.position(PIPELINE);
+        let before = wait::until("a position", wait::LONG, position);
+        wait::until(&format!("rows come after {after}"), wait::LONG, || match position()? {
             now if now > before => Ok(()),
             now => Err(format!("at {now}; {workers:?}")),
         });
@@ -67,19 +58,8 @@ impl Cluster {
         ];
         // It ends by its time-out, which it calls an error.
         let said = stack::block_on(self.brokers.servers[0].try_exec(&command));
-        said.stdout.split_terminator('\u{3}').map(user).collect()
+        said.stdout.split_terminator('\u{3}').map(users::user).collect()
     }
-
-    /// The table's users, read by SQLite alone.
-    fn kept(&self) -> Vec<[String; 3]> {
-        let database = disk::database(&self.data, "my_keyspace");
-        disk::rows(&database, "SELECT name, address, date FROM user_details_5")
-    }
-}
-
-fn leave(worker: Running) {
-    worker.signal(Signal::SIGTERM);
-    worker.ends_within(wait::LONG).succeeds();
 }
 
 fn in_sync(server: &Server) {
@@ -96,7 +76,7 @@ fn workers_come_and_go_while_brokers_restart() {
     cluster.goes_on("one worker came", &[&first]);
     let (second, third) = (cluster.worker(), cluster.worker());
     cluster.goes_on("two more came", &[&first, &second, &third]);
-    leave(first);
+    load::end(first);
     cluster.goes_on("the first has left", &[&second, &third]);
     third.kill_9();
     let third = cluster.worker();
@@ -114,16 +94,13 @@ fn workers_come_and_go_while_brokers_restart() {
     stack::block_on(killed.start());
     in_sync(killed);
 
-    leave(producer);
+    load::end(producer);
     cluster.data.catch_up("users");
-    leave(second);
-    leave(third);
+    load::end(second);
+    load::end(third);
     let report = cluster.data.verify_one(PIPELINE);
-    let (sent, kept) = (cluster.sent(), cluster.kept());
+    let (sent, table) = (cluster.sent(), users::in_table(&cluster.data));
     assert_eq!(number(&report, "produced"), sent.len() as u64, "{report}");
-    let (topic, table) = (BTreeSet::from_iter(&sent), BTreeSet::from_iter(&kept));
-    assert_eq!(table.len(), kept.len(), "a user is there twice");
-    let differing: Vec<_> = topic.symmetric_difference(&table).take(3).collect();
-    assert!(differing.is_empty(), "in one of the two only: {differing:?}");
-    println!("{} users, {} rows", sent.len(), kept.len());
+    println!("{} users, {} rows", sent.len(), table.len());
+    users::assert_same(&table, &BTreeSet::from_iter(sent));
 }
