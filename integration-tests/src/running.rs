@@ -41,10 +41,26 @@ impl Running {
         self.ran(status)
     }
 
+    /// A request to stop: sent when the process is far enough to hear it, as a person would send it.
     pub fn signal(&self, signal: Signal) {
+        wait::until(&format!("it heeds {signal}"), wait::LONG, || match self.heeds(signal) {
+            true => Ok(()),
+            false => Err(format!("{self:?}")),
+        });
         let id = i32::try_from(self.id()).unwrap();
         kill(Pid::from_raw(id), signal)
             .unwrap_or_else(|error| panic!("{signal} to {self:?}: {error}"));
+    }
+
+    /// Whether it has a handler of its own for the signal, by the mask that proc(5) calls `SigCgt`; an ended process
+    /// hears nothing any more, so nothing is to be waited for.
+    fn heeds(&self, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.unwrap_or_default();
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let ended = field("State:").is_none_or(|state| state.starts_with('Z'));
+        let caught = field("SigCgt:").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        ended || caught.is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
     }
 
     /// How it ended, if it has.

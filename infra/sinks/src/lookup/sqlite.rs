@@ -34,6 +34,7 @@ impl Sqlite {
             if !path.exists() {
                 return Err(LookupError::unavailable(doing, "the file isn't there yet"));
             }
+            refuse_directory(&path, &doing)?;
             let texts = Texts::new(doing.clone(), &columns, limits);
             let told = |error| told(&doing, error);
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -54,6 +55,7 @@ impl Sqlite {
         let (insert, values) = (insert(table, &rows.schema()), to_texts(rows)?);
         let (path, table) = (self.path.clone(), table.to_owned());
         blocking(doing.clone(), move || {
+            refuse_directory(&path, &doing)?;
             if let Some(directory) = path.parent() {
                 std::fs::create_dir_all(directory)
                     .map_err(|error| LookupError::unavailable(doing.clone(), error))?;
@@ -76,6 +78,14 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, LookupError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| LookupError::unavailable(doing, error))?
+}
+
+/// SQLite takes a directory for a disk that fails, which would be waited for in vain.
+fn refuse_directory(path: &Path, doing: &str) -> Result<(), LookupError> {
+    match path.is_dir() {
+        true => Err(LookupError::refused(doing, "it is a directory", "name a file")),
+        false => Ok(()),
+    }
 }
 
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

@@ -73,6 +73,20 @@ async fn a_file_or_table_that_is_missing_may_come() {
 }
 
 #[tokio::test]
+async fn a_directory_is_no_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let patients = table(directory.path(), "patients");
+    std::fs::create_dir_all(directory.path().join("deep/er/hospital.db")).unwrap();
+    let rows = rows_of_csv(CSV, &columns()).unwrap();
+    for error in [
+        read(&patients).await.unwrap_err(),
+        patients.fill("patient_id", &rows).await.unwrap_err(),
+    ] {
+        assert!(!error.is_retryable() && error.to_string().contains("name a file"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_columns_and_values_are_refused_without_telling_the_values() {
     let directory = tempfile::tempdir().unwrap();
     let patients = table(directory.path(), "patients");

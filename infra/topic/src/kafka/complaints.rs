@@ -4,7 +4,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataTopic;
 
-use super::errors::code;
+use super::errors::{code, is_unknown};
 use super::member::Member;
 use super::orders::Told;
 
@@ -65,7 +65,7 @@ impl Complaints {
             let metadata = consumer.fetch_metadata(Some(topic.topic()), Duration::from_secs(1));
             let found = metadata.as_ref().ok().and_then(|metadata| metadata.topics().first());
             match found.and_then(MetadataTopic::error).map(Code::from) {
-                Some(code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition)) => {
+                Some(code) if is_unknown(code) => {
                     self.tell(member, KafkaError::MessageConsumption(code));
                 }
                 // The next look is worth as much.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::complaints::Complaints;
-use super::errors::{code, is_silence, remedy};
+use super::errors::{code, is_silence, is_unknown, remedy};
 use super::fetch::{set_pauses, settle, tell_ends, tell_ranges};
 use super::member::Member;
 use super::orders::Told;
@@ -148,7 +148,7 @@ fn on_error(
         Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation) => {
             tell_ranges(consumer, &mut member.share());
         }
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => complaints.missing(),
+        Some(code) if is_unknown(code) => complaints.missing(),
         // Heard with its reason, and told if it lasts.
         Some(code) if is_silence(code) => {
             member.quiet.trouble(member.group(), &error.to_string());

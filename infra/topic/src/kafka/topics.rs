@@ -64,7 +64,7 @@ pub(super) fn partitions(looker: &Looker, topic: &str) -> Result<Option<(u32, i3
             let leader = found.partitions().iter().map(MetadataPartition::leader).max();
             Ok(Some((found.partitions().len() as u32, leader.unwrap_or(-1))))
         }
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
+        Some(code) if is_unknown(code) => Ok(None),
         Some(code) => Err(doing.failed(KafkaError::MetadataFetch(code))),
     }
 }
