@@ -11,11 +11,12 @@ locals {
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
 
-  # Names are known before anything is made, so that who may use a thing doesn't depend on the thing. The account keeps
-  # the bucket's apart from everybody else's.
-  bucket    = coalesce(var.lake.bucket, "${var.name}-lake-${local.account}")
-  database  = replace(var.name, "-", "_")
-  workgroup = var.name
+  # Names are known before anything is made: who may use a thing doesn't depend on the thing, and the first plan shows all
+  # rights in full. The account keeps the bucket's name apart from everybody else's.
+  bucket     = coalesce(var.lake.bucket, "${var.name}-lake-${local.account}")
+  bucket_arn = "arn:${local.partition}:s3:::${local.bucket}"
+  database   = replace(var.name, "-", "_")
+  workgroup  = var.name
 
   # Prefixes of the bucket beside those of the tables. docs/architecture.md has the ledger's keys.
   ledger  = "_millstream/"
@@ -32,7 +33,9 @@ locals {
 module "network" {
   source      = "./modules/network"
   name        = var.name
+  partition   = local.partition
   region      = var.region
+  account     = local.account
   mode        = var.network.mode
   cidr        = var.network.cidr
   flow_logs   = var.network.flow_logs
@@ -56,6 +59,7 @@ module "security" {
 module "lake" {
   source          = "./modules/lake"
   bucket          = local.bucket
+  arn             = local.bucket_arn
   ledger          = local.ledger
   results         = local.results
   noncurrent_days = var.lake.noncurrent_days
@@ -73,7 +77,7 @@ module "access" {
   database  = local.database
   workgroup = local.workgroup
   lake = {
-    arn       = module.lake.arn
+    arn       = local.bucket_arn
     tables    = toset([for table in values(local.catalog.tables) : table.location])
     snapshots = toset([for directory in values(local.catalog.discovered) : directory.location])
     ledger    = local.ledger

@@ -34,8 +34,10 @@ from moto.budgets.responses import BudgetsResponse  # noqa: E402
 from moto.core.responses import BaseResponse  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.ec2.models.amis import Ami  # noqa: E402
+from moto.ec2.models.launch_templates import LaunchTemplateVersion  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupRule  # noqa: E402
 from moto.iam.access_control import PermissionResult  # noqa: E402
+from moto.moto_api._internal.models import moto_api_backend  # noqa: E402
 from moto.s3.models import FakeBucket  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
@@ -48,6 +50,8 @@ class LocalAws:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
 
     def __enter__(self) -> LocalAws:
+        # What it holds is the process's, whichever server answers.
+        moto_api_backend.reset()
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
@@ -77,6 +81,7 @@ class LocalAws:
 def patch() -> None:
     """Puts right what moto gets wrong; for this process, and as often as one likes."""
     BaseResponse.call_action = call_action
+    LaunchTemplateVersion.__init__ = launch_template_version
     SecurityGroupRule.description = property(rule_description)
     FakeBucket.get_permission = bucket_permission
     AthenaResponse.update_work_group = update_work_group
@@ -88,6 +93,7 @@ def patch() -> None:
 
 _call_action = BaseResponse.call_action
 _create_budget = BudgetsResponse.create_budget
+_launch_template_version = LaunchTemplateVersion.__init__
 
 
 def call_action(self):
@@ -97,6 +103,13 @@ def call_action(self):
     except NotImplementedError as error:
         body = json.dumps({"__type": "UnsupportedOperation", "message": str(error)})
         return 400, {"x-amzn-errortype": "UnsupportedOperation"}, body
+
+
+def launch_template_version(self, template, number, data, description) -> None:
+    """Moto takes a template's own tags for tags of what starts from it, and each plan would remove them."""
+    if tags := data.get("TagSpecifications"):
+        data["TagSpecifications"] = [t for t in tags if t["ResourceType"] != "launch-template"]
+    _launch_template_version(self, template, number, data, description)
 
 
 def rule_description(self) -> str | None:

@@ -5,7 +5,7 @@ data "aws_iam_policy_document" "bucket" {
     sid       = "OnlyTls"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
+    resources = [var.arn, "${var.arn}/*"]
     principals {
       type        = "*"
       identifiers = ["*"]
@@ -55,7 +55,7 @@ data "aws_iam_policy_document" "bucket" {
 
 locals {
   # Also of a lake below a prefix: s3://bucket/prefix.
-  ledger = ["${aws_s3_bucket.this.arn}/${var.ledger}*", "${aws_s3_bucket.this.arn}/*/${var.ledger}*"]
+  ledger = ["${var.arn}/${var.ledger}*", "${var.arn}/*/${var.ledger}*"]
 }
 
 resource "aws_s3_bucket_policy" "this" {

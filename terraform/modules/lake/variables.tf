@@ -3,6 +3,11 @@ variable "bucket" {
   type        = string
 }
 
+variable "arn" {
+  description = "The bucket's ARN, known before it is there, so that a plan shows the policy."
+  type        = string
+}
+
 variable "ledger" {
   description = "Prefix of the ledger: objects there are created once and never changed."
   type        = string

@@ -25,7 +25,7 @@ data "aws_iam_policy_document" "flow" {
 
   statement {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
+    resources = ["arn:${var.partition}:logs:${var.region}:${var.account}:log-group:/${var.name}/flow:*"]
   }
 }
 

@@ -36,3 +36,13 @@ variable "region" {
   description = "AWS region."
   type        = string
 }
+
+variable "partition" {
+  description = "aws, aws-cn or aws-us-gov."
+  type        = string
+}
+
+variable "account" {
+  description = "AWS account."
+  type        = string
+}

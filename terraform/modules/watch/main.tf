@@ -15,7 +15,7 @@ data "aws_iam_policy_document" "alarms" {
   statement {
     sid       = "Alarms"
     actions   = ["sns:Publish"]
-    resources = [aws_sns_topic.alarms.arn]
+    resources = ["arn:${var.partition}:sns:${var.region}:${var.account}:${var.name}-alarms"]
     principals {
       type        = "Service"
       identifiers = ["cloudwatch.amazonaws.com"]
