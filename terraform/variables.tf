@@ -102,6 +102,18 @@ variable "servers" {
   }
 
   validation {
+    condition = alltrue([for kind, server in var.servers :
+      contains(["millstream", "kafka", "cassandra", "store", "workers", "edge"], kind) || (server.type != null && length(coalesce(server.roles, [])) > 0)
+    ])
+    error_message = "servers: a new kind of host needs roles and type, say { roles = [\"search\"], type = \"r6i.large\" }. (Those there are: millstream in topology single; kafka, cassandra, store, workers, edge in cluster.)"
+  }
+
+  validation {
+    condition     = alltrue([for server in values(var.servers) : can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", coalesce(server.type, "m6i.large")))])
+    error_message = "servers: type is an instance type like \"m6i.xlarge\"."
+  }
+
+  validation {
     condition = alltrue([for server in values(var.servers) :
       coalesce(server.count, 1) >= 0 && coalesce(server.count, 1) <= 20 && floor(coalesce(server.count, 1)) == coalesce(server.count, 1)
     ])

@@ -9,6 +9,7 @@ that each is still needed and works. Everything lives in this process's memory a
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from datetime import datetime, timezone
@@ -34,6 +35,7 @@ from moto.budgets.responses import BudgetsResponse  # noqa: E402
 from moto.core.responses import BaseResponse  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.ec2.models.amis import Ami  # noqa: E402
+from moto.ec2.models.instances import Instance  # noqa: E402
 from moto.ec2.models.launch_templates import LaunchTemplateVersion  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupRule  # noqa: E402
 from moto.iam.access_control import PermissionResult  # noqa: E402
@@ -52,6 +54,8 @@ class LocalAws:
     def __enter__(self) -> LocalAws:
         # What it holds is the process's, whichever server answers.
         moto_api_backend.reset()
+        # A line per request, of thousands.
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"
@@ -81,6 +85,7 @@ class LocalAws:
 def patch() -> None:
     """Puts right what moto gets wrong; for this process, and as often as one likes."""
     BaseResponse.call_action = call_action
+    Instance.add_block_device = add_block_device
     LaunchTemplateVersion.__init__ = launch_template_version
     SecurityGroupRule.description = property(rule_description)
     FakeBucket.get_permission = bucket_permission
@@ -93,6 +98,7 @@ def patch() -> None:
 
 _call_action = BaseResponse.call_action
 _create_budget = BudgetsResponse.create_budget
+_add_block_device = Instance.add_block_device
 _launch_template_version = LaunchTemplateVersion.__init__
 
 
@@ -103,6 +109,14 @@ def call_action(self):
     except NotImplementedError as error:
         body = json.dumps({"__type": "UnsupportedOperation", "message": str(error)})
         return 400, {"x-amzn-errortype": "UnsupportedOperation"}, body
+
+
+def add_block_device(self, size, device_path, *rest, **named) -> None:
+    """Moto gives what starts from a template two disks of one name, and never deletes the first."""
+    if replaced := self.block_device_mapping.get(device_path):
+        self.ec2_backend.detach_volume(replaced.volume_id, self.id, device_path)
+        self.ec2_backend.delete_volume(replaced.volume_id)
+    _add_block_device(self, size, device_path, *rest, **named)
 
 
 def launch_template_version(self, template, number, data, description) -> None:

@@ -26,7 +26,7 @@ def resources(plan: dict) -> Iterator[tuple[str, str, dict]]:
     def walk(module: dict) -> Iterator[tuple[str, str, dict]]:
         for resource in module.get("resources", []):
             if resource["mode"] == "managed":
-                yield resource["address"], resource["type"], resource["values"]
+                yield resource["address"], resource["type"], resource.get("values", {})
         for child in module.get("child_modules", []):
             yield from walk(child)
 
@@ -70,9 +70,9 @@ def unknown_policies(plan: dict) -> list[str]:
     return [
         change["address"]
         for change in plan.get("resource_changes", [])
-        if change["mode"] == "managed"
-        and any((change["change"].get("after_unknown") or {}).get(a) is True for a in ("policy", "assume_role_policy"))
-        and change["type"] != "aws_vpc_endpoint"  # AWS's own default, which says nothing about us
+        # Of others, a bucket say, it is something AWS tells and nobody configures.
+        if change["type"].endswith("_policy") or change["type"] == "aws_iam_role"
+        if any((change["change"].get("after_unknown") or {}).get(a) is True for a in ("policy", "assume_role_policy"))
     ]
 
 

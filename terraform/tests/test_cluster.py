@@ -185,7 +185,8 @@ def test_crawlers_go_over_tables_not_over_their_paths(api, outputs):
     crawlers = {crawler["Name"]: crawler for crawler in api("glue").get_crawlers()["Crawlers"]}
     assert sorted(crawlers) == outputs["crawlers"]
     declared = crawlers["millstream-patient_data"]
-    assert declared["Targets"]["CatalogTargets"] == [{"DatabaseName": "millstream", "Tables": ["patient_data"]}]
+    (target,) = declared["Targets"]["CatalogTargets"]
+    assert (target["DatabaseName"], target["Tables"]) == ("millstream", ["patient_data"])
     assert declared["Targets"].get("S3Targets", []) == []
     assert declared["SchemaChangePolicy"] == {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"}
     # A crawler would guess types of CSV's columns.

@@ -55,11 +55,6 @@ resource "aws_instance" "this" {
     # Hosts are kept up to date by Ansible. A new image, or new user-data, which is read at the first start only, is
     # no reason to replace one, nor to stop it.
     ignore_changes = [ami, user_data]
-
-    precondition {
-      condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", each.value.type))
-      error_message = "servers: \"${each.value.type}\" of ${each.value.kind} is no instance type; name one like \"m6i.xlarge\"."
-    }
   }
 }
 
