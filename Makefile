@@ -6,7 +6,7 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-site images stack fmt lint setup clean-data
+.PHONY: help demo test bench bench-site images stack infra-test fmt lint setup clean-data
 
 help: ## List the targets
 	@echo "make TARGET [ARGS=\"...\"]"
@@ -35,6 +35,9 @@ images: ## Make the images of the servers (ARGS="kafka mysql", "apps"): pulled w
 
 stack: ## Run the apps on Kafka, Cassandra, MySQL, OpenSearch and S3 in containers (ARGS="stop", "status", "remove")
 	@scripts/stack $(ARGS)
+
+infra-test: ## Check terraform/, and apply it to an API on this machine: no account needed (ARGS="-k cluster")
+	@scripts/infra-test $(ARGS)
 
 fmt: ## Format the code
 	@cargo fmt --all

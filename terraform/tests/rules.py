@@ -10,7 +10,6 @@ PUBLIC_PORTS = (80, 443)
 
 # Actions that AWS knows no resources for (Service Authorization Reference), with the reason we need them.
 UNBOUND = {
-    "ssm:UpdateInstanceInformation": "SSM's agent tells of itself",
     "ssmmessages:CreateControlChannel": "SSM sessions",
     "ssmmessages:CreateDataChannel": "SSM sessions",
     "ssmmessages:OpenControlChannel": "SSM sessions",

@@ -1,8 +1,6 @@
 # What each variable refuses. All that are wrong are told of at once, so that a run tries many of them.
 
 mock_provider "aws" {
-  override_during = plan
-
   mock_data "aws_caller_identity" {
     defaults = { account_id = "123456789012" }
   }
@@ -17,16 +15,6 @@ mock_provider "aws" {
   }
 }
 
-run "admin_cidrs_has_no_default" {
-  command = plan
-
-  variables {
-    admin_cidrs = null
-  }
-
-  expect_failures = [var.admin_cidrs]
-}
-
 run "admin_cidrs_refuses_the_world_and_more" {
   command = plan
 
@@ -38,7 +26,6 @@ run "admin_cidrs_refuses_the_world_and_more" {
     topology       = "triple"
     ssh_public_key = "-----BEGIN OPENSSH PRIVATE KEY-----"
     ami_id         = "ubuntu"
-    force_destroy  = null
     servers        = { kafka = { roles = ["zookeeper"], count = 3 } }
     network        = { mode = "existing" }
     dns            = { zone = "example", name = "millstream" }
@@ -58,7 +45,6 @@ run "admin_cidrs_refuses_the_world_and_more" {
     var.topology,
     var.ssh_public_key,
     var.ami_id,
-    var.force_destroy,
     var.servers,
     var.network,
     var.dns,
@@ -106,9 +92,8 @@ run "admin_cidrs_refuses_none" {
 
   variables {
     admin_cidrs = []
-    topology    = null
     network     = { cidr = "10.0.0.0/28" }
   }
 
-  expect_failures = [var.admin_cidrs, var.topology, var.network]
+  expect_failures = [var.admin_cidrs, var.network]
 }

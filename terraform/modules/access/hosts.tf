@@ -6,14 +6,20 @@ data "aws_iam_policy_document" "session" {
   statement {
     sid = "Channels"
     actions = [
-      "ssm:UpdateInstanceInformation",
       "ssmmessages:CreateControlChannel",
       "ssmmessages:CreateDataChannel",
       "ssmmessages:OpenControlChannel",
       "ssmmessages:OpenDataChannel",
     ]
-    # Channels are no resources that could be named, and the agent tells of itself before it has a name there.
+    # Channels are no resources that could be named.
     resources = ["*"]
+  }
+
+  # The agent tells that it is there.
+  statement {
+    sid       = "Tell"
+    actions   = ["ssm:UpdateInstanceInformation"]
+    resources = ["arn:${var.partition}:ec2:${var.region}:${var.account}:instance/*"]
   }
 }
 

@@ -1,17 +1,16 @@
 # Subnets of hosts without a public address. They get out by NAT, for packages and AWS's APIs; nobody gets in.
 
 locals {
-  private_zones = local.creates && var.has_private ? local.zones : []
-  has_nat       = length(local.private_zones) > 0
+  has_nat = local.creates && var.has_private
 }
 
 resource "aws_subnet" "private" {
-  count             = length(local.private_zones)
+  count             = local.has_nat ? local.subnets : 0
   vpc_id            = aws_vpc.this[0].id
-  availability_zone = local.private_zones[count.index]
+  availability_zone = aws_subnet.public[count.index].availability_zone
   cidr_block        = cidrsubnet(var.cidr, 4, 8 + count.index)
 
-  tags = { Name = "${var.name}-private-${local.private_zones[count.index]}" }
+  tags = { Name = "${var.name}-private-${count.index + 1}" }
 }
 
 resource "aws_eip" "nat" {
@@ -48,7 +47,7 @@ resource "aws_route" "nat" {
 }
 
 resource "aws_route_table_association" "private" {
-  count          = length(local.private_zones)
+  count          = local.has_nat ? local.subnets : 0
   subnet_id      = aws_subnet.private[count.index].id
   route_table_id = aws_route_table.private[0].id
 }
