@@ -16,6 +16,8 @@ use nix::sys::signal::Signal;
 /// What isn't run here: it builds, or would run this test again. `make` targets are looked up.
 const NOT_RUN: [&str; 3] =
     ["cargo build --bins", "export PATH=\"$PWD/target/debug:$PATH\"", "cargo test -p "];
+/// Whose commands `terraform/tests/test_document.py` runs, on an API of AWS's on this machine.
+const BY_INFRA_TEST: &str = "docs/deploy.md:";
 /// What `scripts/stack` hands on to compose.
 const STACK: [&str; 2] = ["exec", "logs"];
 const ENDLESS: &str = "# until Ctrl-C";
@@ -90,6 +92,8 @@ fn every_command_of_the_documents_works() {
                     || tree::text("scripts/stack").contains(&format!("    {verb})")),
                 "{place}: scripts/stack has no verb {verb}"
             );
+        } else if command.starts_with("terraform ") || command.starts_with("cp terraform/") {
+            assert!(place.starts_with(BY_INFRA_TEST), "{place}: {command} is run by no test");
         } else if is_ours(&command) {
             run(&data, &place, &command);
         } else if command.starts_with("python3 -c ") {
