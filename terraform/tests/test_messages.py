@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import time
 
 import pytest
 from terraform import ROOT, Terraform
@@ -81,3 +83,40 @@ def test_an_old_terraform_is_a_failure_with_the_remedy(tmp_path):
     assert done.returncode == 1
     assert "terraform is 1.5.7, needed is 1.10.0 or newer" in done.stderr
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_ended_early_it_leaves_no_process_behind(tmp_path):
+    """Both lanes hang in tools of ours, which say who they are."""
+    for tool, lets_pass in (("terraform", "version"), ("python3", "-c")):
+        script = tmp_path / tool
+        script.write_text(
+            f"#!/bin/sh\n[ \"$1\" = {lets_pass} ] && echo '{{\"terraform_version\": \"1.11.4\"}}' && exit 0\n"
+            f"echo $$ >> {tmp_path}/pids\nsleep 300\n"
+        )
+        script.chmod(0o755)
+    run = subprocess.Popen(
+        [ROOT / "scripts" / "infra-test"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "CARGO_TARGET_DIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    pids = tmp_path / "pids"
+    within(30, lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=30) == 143
+    within(10, lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+
+
+def within(seconds: float, holds) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
