@@ -39,6 +39,13 @@ impl Bars {
         Bar(bar)
     }
 
+    /// A line for work whose end nobody can tell: what it does, by [`Bar::say`].
+    pub fn working(&self, name: &str) -> Bar {
+        let bar = self.add(name, "{prefix:18} {spinner} {wide_msg}");
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Bar(bar)
+    }
+
     /// Follows a pipeline on a line of its own, until it ends.
     pub fn follow(
         &self,
@@ -90,6 +97,11 @@ impl Bar {
         if !doing.is_empty() || self.0.length().is_none() {
             self.0.set_message(doing);
         }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&self) {
+        self.0.finish_and_clear();
     }
 
     pub fn finish(&self, sent: u64) {

@@ -6,13 +6,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::apps::{APPS, Where};
 use crate::show::say;
-use crate::{demo, dlq, doctor, position, query, verify};
+use crate::{cost, crawl, demo, dlq, doctor, position, query, verify};
 
 const EXAMPLES: &str = "\
 Examples:
   millstream demo                                             five apps at work, and what came of it
   millstream query 'SELECT * FROM \"wordCount\" ORDER BY count DESC LIMIT 10'
   millstream query --format csv 'SELECT * FROM weather'
+  millstream query --engine athena --database millstream 'SELECT count(*) FROM patient_data'
+  millstream cost --topology cluster                          what AWS takes a month
   millstream doctor                                           can every server be reached and used?
   millstream verify                                           is every sink exact?
   millstream dlq list                                         records that could not be worked off
@@ -34,7 +36,14 @@ enum Verb {
     /// Run all apps' producers and workers, then show what came of it
     Demo(demo::Options),
     /// Ask the lake's tables and the databases' tables, by their names, with SQL
+    #[command(after_help = query::EXAMPLES)]
     Query(query::Options),
+    /// Have Glue's crawlers look for partitions and columns that no worker told of; exit code 1 unless all succeed
+    #[command(after_help = crawl::EXAMPLES)]
+    Crawl(crawl::Options),
+    /// Estimate what a topology of terraform/ costs a month
+    #[command(after_help = cost::EXAMPLES)]
+    Cost(cost::Options),
     /// Compare every sink with its topics; exit code 1 if anything is lost, doubled or at odds
     Verify {
         /// Print one JSON object
@@ -83,6 +92,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let exact = match cli.verb {
         Verb::Demo(options) => demo::demo(place, &options).await?,
         Verb::Query(options) => query::query(place, &options).await.map(|()| true)?,
+        Verb::Crawl(options) => crawl::crawl(place, &options).await?,
+        Verb::Cost(options) => cost::cost(&options).map(|()| true)?,
         Verb::Verify { json, only } => verify::verify(place, &only, json).await?,
         Verb::Doctor { json, only } => doctor::doctor(place, &only, json).await?,
         Verb::Dlq(verb) => dlq::dlq(place, verb).await.map(|()| true)?,

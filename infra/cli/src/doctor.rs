@@ -1,12 +1,14 @@
 use anyhow::Result;
 use futures::future::join_all;
 use millstream_app::{App, Setup, check};
+use millstream_aws::preflight;
 use millstream_config::{Finding, Health};
 
 use crate::apps::{APPS, Where};
+use crate::catalog;
 use crate::show::say;
 
-/// What was found for one app.
+/// What was found for one app, or for AWS's catalog.
 struct Examined {
     app: &'static str,
     findings: Vec<Finding>,
@@ -22,7 +24,10 @@ pub async fn doctor(place: &Where, only: &[String], json: bool) -> Result<bool> 
         };
         Examined { app: app.name, findings }
     });
-    let examined = join_all(looking).await;
+    let mut examined = join_all(looking).await;
+    if only.is_empty() {
+        examined.extend(aws(place).await);
+    }
     let bad = count(&examined, Health::Bad);
     if json {
         let apps = examined.iter().map(|one| (one.app.to_owned(), serde_json::json!(one.findings)));
@@ -37,6 +42,19 @@ pub async fn doctor(place: &Where, only: &[String], json: bool) -> Result<bool> 
         }
     }
     Ok(bad == 0)
+}
+
+/// Glue, Athena and the lake's bucket, where a catalog is named.
+async fn aws(place: &Where) -> Option<Examined> {
+    let findings = match catalog::configured(place) {
+        Ok(Some(catalog)) => {
+            let bucket = catalog::bucket(place);
+            Box::pin(preflight::examine(&catalog, bucket.as_deref())).await
+        }
+        Ok(None) => return None,
+        Err(error) => vec![check::told("catalog", Err(error))],
+    };
+    Some(Examined { app: "aws", findings })
 }
 
 fn show(examined: &[Examined]) {

@@ -3,13 +3,17 @@
 //! # Layout
 //! - [`apps`]: the apps there are. This is the only crate that knows any.
 //! - [`demo`]: all apps' producers and workers in one bounded run, and a summary.
-//! - [`query`]: SQL over the lake and the tables.
+//! - [`query`]: SQL over the lake and the tables, by this process or by Athena.
+//! - [`crawl`]: Glue's crawlers. [`cost`]: what AWS takes a month. [`catalog`]: where Glue and Athena are.
 //! - [`verify`]: are all sinks exact?
 //! - [`doctor`]: can everything that the settings name be used?
 //! - [`dlq`]: dead letters: list, show, replay. [`position`]: where sinks stand, and the operator's choices.
 
 mod apps;
+mod catalog;
 mod command;
+mod cost;
+mod crawl;
 mod demo;
 mod dlq;
 mod doctor;

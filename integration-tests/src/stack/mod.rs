@@ -1,15 +1,16 @@
 //! Real servers in containers, for the tests.
 //!
-//! What [`kafka`], [`cassandra`], [`mysql`], [`mariadb`], [`s3`] and [`opensearch`] give is shared by all tests of a run
+//! What [`kafka`], [`cassandra`], [`mysql`], [`mariadb`], [`s3`], [`opensearch`] and [`aws_api`] give is shared by all tests of a run
 //! and outlives them: tests keep out of each other's way by names of their own ([`unique`]). A test that stops a server or
 //! changes its settings starts one of its own, by [`Wanted`]; that one goes with the test.
 //!
 //! # Layout
 //! - [`Wanted`]: a server to be: image, ports, environment, files. [`Server`]: one at work.
-//! - `kafka`, `cassandra`, `mysql`, `s3`, `opensearch`: one server a file, as the apps' documentation sets it up.
+//! - `kafka`, `cassandra`, `mysql`, `s3`, `opensearch`, `aws_api`: one server a file, as the apps' documentation sets it up.
 //! - [`images`]: the table of their images, and how a missing one is made. [`Certificates`]: for TLS.
 //! - `runtime`: where the engine is spoken to. `witness`: logs on failure, and the record of what ran.
 
+mod aws_api;
 mod cassandra;
 mod certificates;
 pub mod images;
@@ -23,6 +24,7 @@ mod server;
 mod wanted;
 mod witness;
 
+pub use aws_api::{aws_api, aws_call, aws_environment, wanted as wanted_aws_api};
 pub use cassandra::{cassandra, wanted as wanted_cassandra};
 pub use certificates::{Certificate, Certificates};
 pub use kafka::{Brokers, kafka, start as start_kafka, wanted as wanted_kafka};
