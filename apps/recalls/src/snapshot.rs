@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{FIELDS, Recall};
 
-const PREFIX: &str = "recalls/snapshots/";
+/// Their directory in the lake.
+pub const PREFIX: &str = "recalls/snapshots/";
 const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
 const CSV: &str = ".csv";
 /// Beside a snapshot whose changes were all sent; holds a [`Sent`].

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::cassandra::{Cassandra, CassandraTable};
 use crate::directory::writable;
-use crate::lake::{DirStore, Format, Lake, S3Store, Store};
+use crate::lake::{Catalog, DirStore, Format, Lake, S3Store, Store};
 use crate::mysql::{Mysql, MysqlTable};
 use crate::opensearch::{OpenSearch, OpenSearchReader, OpenSearchTarget};
 use crate::search::{Index, SearchReader, SearchTarget, Searcher, Seed};
@@ -24,6 +24,9 @@ pub struct Urls {
     pub tables_password: Secret,
     /// `file://directory`, `s3://bucket/prefix`.
     pub lake: String,
+    /// Whom the lake's tables and partitions are told to, see [`Stores::with_catalog`]; empty: nobody.
+    #[serde(default)]
+    pub catalog: String,
     /// `tantivy://directory`, `http://…`, `https://…`; empty: the app has no search index.
     #[serde(default)]
     pub search: String,
@@ -38,6 +41,7 @@ impl Urls {
             tables: "sqlite://tables".to_owned(),
             tables_password: Secret::default(),
             lake: "file://lake".to_owned(),
+            catalog: String::new(),
             search: "tantivy://search".to_owned(),
             search_password: Secret::default(),
         }
@@ -50,6 +54,7 @@ pub struct Stores {
     base: PathBuf,
     tables: Tables,
     lake: Arc<dyn Store>,
+    catalog: Option<Arc<dyn Catalog>>,
     search: Option<Indexes>,
     topics: Option<Arc<dyn Backend>>,
 }
@@ -76,6 +81,7 @@ impl Stores {
             base: base.to_owned(),
             tables: Tables::open(urls, base)?,
             lake: lake(urls, base)?,
+            catalog: None,
             search: Indexes::open(urls, base)?,
             topics: None,
         })
@@ -84,6 +90,16 @@ impl Stores {
     /// With the topics that the stores are filled from, for those who must know whether rows are of this very topic.
     pub fn with_topics(self, topics: Arc<dyn Backend>) -> Self {
         Self { topics: Some(topics), ..self }
+    }
+
+    /// With a catalog that lake tables and their partitions are told to.
+    pub fn with_catalog(self, catalog: Option<Arc<dyn Catalog>>) -> Self {
+        Self { catalog, ..self }
+    }
+
+    /// With the lake in another store, and nobody told of its tables.
+    pub fn with_lake(self, lake: Arc<dyn Store>) -> Self {
+        Self { lake, catalog: None, ..self }
     }
 
     /// The topics that the stores are filled from, if told.
@@ -107,6 +123,11 @@ impl Stores {
     /// The lake's store.
     pub fn lake_store(&self) -> Arc<dyn Store> {
         self.lake.clone()
+    }
+
+    /// Whom the lake's tables are told to, if anybody.
+    pub fn lake_catalog(&self) -> Option<Arc<dyn Catalog>> {
+        self.catalog.clone()
     }
 
     /// A table that keeps, per key, the row with the highest version. `database` is a file, a database or a keyspace.
@@ -166,7 +187,8 @@ impl Stores {
 
     /// Files of the lake, in one directory per value of the columns `partition_by`.
     pub fn files(&self, table: &str, format: Format, partition_by: &[&str]) -> Arc<dyn Target> {
-        Arc::new(Lake::new(self.lake.clone(), table, format, partition_by))
+        let lake = Lake::new(self.lake.clone(), table, format, partition_by);
+        Arc::new(lake.registered_in(self.catalog.clone()))
     }
 
     /// A search index; a new build of it is filled from `seed` before the topic is read. Refused where no place for
@@ -200,6 +222,9 @@ impl Stores {
             Tables::Mysql(server) => server.examine().await,
         };
         findings.extend(self.lake.examine().await);
+        if let Some(catalog) = &self.catalog {
+            findings.extend(catalog.examine().await);
+        }
         match &self.search {
             Some(Indexes::Tantivy(directory)) => findings.push(writable("search", directory)),
             Some(Indexes::OpenSearch(server)) => findings.extend(server.examine().await),

@@ -12,7 +12,7 @@ use arrow::row::{RowConverter, SortField};
 use arrow::util::display::array_value_to_string;
 
 /// What Hive calls the partition of an empty value.
-const EMPTY: &str = "__HIVE_DEFAULT_PARTITION__";
+pub(super) const EMPTY: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Types whose values can be written into a path and read back exactly.
 pub(super) fn can_partition(column: &DataType) -> bool {

@@ -9,9 +9,11 @@
 //! - [`Store`]: where objects are kept: [`DirStore`], [`MemoryStore`], [`S3Store`]; [`store_conformance`] is the suite
 //!   that each one passes.
 //! - `keys`: the objects' names. `plan`: what the ledger's objects hold. `history`: the ledger, read.
+//! - [`Catalog`]: what readers of the directories go by; told of partitions at each commit.
 //! - `sink`, `open`, `commit`: the protocol. `table`: owner, format and columns. `scan`: committed rows, read.
 //! - `format`, `parquet`, `csv`, `hive`: rows to files and back.
 
+pub mod catalog;
 mod commit;
 mod csv;
 mod dir_store;
@@ -46,9 +48,11 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use millstream_engine::{About, Keeping, Sink, SinkError, Target};
 
+use self::catalog::Registrar;
 use self::format::Layout;
 use self::sink::LakeSink;
 
+pub use self::catalog::{Catalog, CatalogPartition, CatalogTable};
 pub use self::dir_store::DirStore;
 pub use self::format::Format;
 pub use self::memory_store::{Faults, Hook, MemoryStore, Reply};
@@ -69,6 +73,7 @@ pub struct Lake {
     partition_by: Vec<String>,
     sorted_by: Vec<String>,
     checkpoint_every: u64,
+    catalog: Option<Arc<dyn Catalog>>,
 }
 
 impl Lake {
@@ -81,7 +86,15 @@ impl Lake {
             partition_by: partition_by.iter().map(|name| (*name).to_owned()).collect(),
             sorted_by: vec![],
             checkpoint_every: CHECKPOINT_EVERY,
+            catalog: None,
         }
+    }
+
+    /// Tells this catalog of the table's partitions, each before the commit of its first range is answered. The table
+    /// itself is looked at when the first of the topic's partitions is opened.
+    pub fn registered_in(mut self, catalog: Option<Arc<dyn Catalog>>) -> Self {
+        self.catalog = catalog;
+        self
     }
 
     /// Sorts the rows of each file by these columns, so that statistics tell readers which files to skip. Without
@@ -134,6 +147,13 @@ impl Target for Lake {
         };
         self.check_sorting(&wanted.in_files())?;
         let record = table::register(&*self.store, &wanted).await?;
+        let registrar = match &self.catalog {
+            Some(catalog) => {
+                let table = CatalogTable::of(&record, &self.store.place())?;
+                Some(Registrar::new(catalog.clone(), table))
+            }
+            None => None,
+        };
         let layout = Layout {
             pipeline: record.owner.clone(),
             format: record.format,
@@ -147,6 +167,7 @@ impl Target for Lake {
             table: self.table.clone(),
             layout: Arc::new(layout),
             checkpoint_every: self.checkpoint_every,
+            registrar,
             standings: HashMap::new(),
         }))
     }

@@ -6,6 +6,7 @@ use millstream_engine::ledger::{Assignment, Entry};
 use millstream_engine::{Outcome, Range, Sink, SinkError, Standing};
 use millstream_topic::TopicPartition;
 
+use super::catalog::{Registrar, directories};
 use super::format::Layout;
 use super::history::{History, Newest};
 use super::keys;
@@ -20,6 +21,8 @@ pub(super) struct LakeSink {
     pub layout: Arc<Layout>,
     /// Ranges per checkpoint.
     pub checkpoint_every: u64,
+    /// `None`: nobody reads its directories by a catalog.
+    pub registrar: Option<Registrar>,
     pub standings: HashMap<TopicPartition, Known>,
 }
 
@@ -37,12 +40,16 @@ pub(super) struct Known {
     pub left_to_us: bool,
     /// The newest checkpoint.
     pub checkpoint: Option<u64>,
+    /// Hive partitions of the last committed range, as directories of the table.
+    pub directories: Vec<String>,
 }
 
 impl Known {
     pub fn after(plan: &Plan, checkpoint: Option<u64>) -> Self {
         let (last, after) = (plan.entry.clone(), plan.attempt);
-        Self { last, after, attempt: 0, left_to_us: false, checkpoint }
+        let directories =
+            directories(&plan.table, plan.files.iter().map(|file| file.path.as_str()));
+        Self { last, after, attempt: 0, left_to_us: false, checkpoint, directories }
     }
 }
 
@@ -51,6 +58,8 @@ impl Sink for LakeSink {
     async fn open(&mut self, assignment: &Assignment) -> Result<Standing, SinkError> {
         self.standings.remove(&assignment.at);
         let (standing, known) = self.find_standing(assignment).await?;
+        // Whoever committed it may have died before it was.
+        self.register(&known).await?;
         self.standings.insert(assignment.at.clone(), known);
         Ok(standing)
     }
@@ -72,12 +81,15 @@ impl Sink for LakeSink {
         };
         // Kept over an error: the engine tries again, and the try may still be left to us.
         self.standings.insert(at.clone(), known.clone());
+        self.register(&known).await?;
         if seq <= known.last.seq {
             return self.repeat(&draft).await;
         }
         match self.commit_after(known, &draft).await? {
             Some(known) => {
-                self.standings.insert(at.clone(), known);
+                self.standings.insert(at.clone(), known.clone());
+                // After an error the same range comes again: its rows count already, and only this is left to do.
+                self.register(&known).await?;
                 Ok(Outcome::Committed)
             }
             None => {
@@ -102,6 +114,14 @@ impl Sink for LakeSink {
 impl LakeSink {
     pub fn history<'a>(&'a self, prefix: &'a str) -> History<'a> {
         History { store: &*self.store, prefix }
+    }
+
+    /// Sees to it that readers who go by a catalog find the last committed range.
+    async fn register(&mut self, known: &Known) -> Result<(), SinkError> {
+        match &mut self.registrar {
+            Some(registrar) => registrar.register(&known.directories).await,
+            None => Ok(()),
+        }
     }
 
     /// The partition as it is, for a worker that has not opened it; `None`: it has no genesis.

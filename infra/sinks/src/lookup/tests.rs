@@ -78,10 +78,9 @@ async fn a_directory_is_no_table() {
     let patients = table(directory.path(), "patients");
     std::fs::create_dir_all(directory.path().join("deep/er/hospital.db")).unwrap();
     let rows = rows_of_csv(CSV, &columns()).unwrap();
-    for error in [
-        read(&patients).await.unwrap_err(),
-        patients.fill("patient_id", &rows).await.unwrap_err(),
-    ] {
+    for error in
+        [read(&patients).await.unwrap_err(), patients.fill("patient_id", &rows).await.unwrap_err()]
+    {
         assert!(!error.is_retryable() && error.to_string().contains("name a file"), "{error}");
     }
 }

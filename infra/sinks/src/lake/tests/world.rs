@@ -16,7 +16,7 @@ use millstream_engine::{Outcome, Range, Rows, Sink, SinkError, Standing, Target}
 use millstream_topic::TopicPartition;
 
 use crate::lake::{
-    DirStore, Faults, Format, Lake, Listed, MemoryStore, Put, Store, Stored, TableRecord,
+    Catalog, DirStore, Faults, Format, Lake, Listed, MemoryStore, Put, Store, Stored, TableRecord,
     read_file, tables,
 };
 
@@ -130,6 +130,10 @@ impl Store for Way {
         let reply = self.faults.before("list", prefix).await?;
         reply.deliver(self.store.list(prefix, start_after, max).await?)
     }
+
+    fn place(&self) -> String {
+        self.store.place()
+    }
 }
 
 /// The stores the tests run on, each with what must live as long as it does.
@@ -153,6 +157,7 @@ pub(super) struct Worker {
     /// The store without its faults: tells whether what the sink says is so.
     pub truth: Arc<dyn Store>,
     pub format: Format,
+    pub catalog: Option<Arc<dyn Catalog>>,
 }
 
 /// What a worker does after an error that may pass.
@@ -172,7 +177,7 @@ impl fmt::Debug for Worker {
 impl Worker {
     pub fn new(store: Arc<dyn Store>, code: &'static str, roll: i64) -> Self {
         let truth = store.clone();
-        Self { code, roll, again: Again::Same, store, truth, format: Format::Csv }
+        Self { code, roll, again: Again::Same, store, truth, format: Format::Csv, catalog: None }
     }
 
     /// A worker with faults.
@@ -183,7 +188,8 @@ impl Worker {
 
     pub async fn connect(&self) -> Box<dyn Sink> {
         loop {
-            match lake(self.store.clone(), self.format).connect(PIPELINE, &schema()).await {
+            let lake = lake(self.store.clone(), self.format).registered_in(self.catalog.clone());
+            match lake.connect(PIPELINE, &schema()).await {
                 Err(error) if error.is_retryable() => continue,
                 sink => return sink.unwrap(),
             }
