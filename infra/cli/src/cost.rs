@@ -138,8 +138,8 @@ fn show(topology: Topology, prices: &Prices, items: &[Item], sum: f64) {
     let header = ["for", "what", "quantity", "of", "price", "month"];
     say!("{}", table(&header, &lines).trim_end());
     say!(
-        "An estimate: prices as last known in {} or later (--json: each with its month and page), on demand, without tax. Not in it: \
-         traffic between zones, logs, requests that read, support.",
+        "An estimate by prices as last known in {}, not looked up since (--json names the page that has each of today's); on demand, without tax. \
+         Not in it: traffic between zones, logs, requests that read, support.",
         prices.known()
     );
 }

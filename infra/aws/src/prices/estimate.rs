@@ -62,7 +62,7 @@ pub fn estimate(prices: &Prices, hosts: &[Host], usage: &Usage) -> Result<Vec<It
         sum(&|host| if host.public { host.count } else { 0 }) + f64::from(u8::from(private));
     items.push(item(
         "network",
-        format!("{addresses} public IPv4 addresses"),
+        format!("public IPv4 addresses: {addresses}"),
         "public ipv4",
         addresses * HOURS,
     )?);
@@ -142,7 +142,7 @@ mod tests {
         for (what, expected) in [
             ("m6i.xlarge", 730.0 * 0.192),
             ("gp3", 250.0 * 0.08),
-            ("1 public IPv4", 3.65),
+            ("addresses: 1", 3.65),
             ("traffic", 50.0 * 0.09),
             ("is kept", 2.3),
             ("write", 5.0),
@@ -163,7 +163,7 @@ mod tests {
         let prices = Prices::of("eu-central-1").unwrap();
         let items = estimate(&prices, &Topology::Cluster.hosts(), &usage()).unwrap();
         assert!((month(&items, "NAT") - 730.0 * 0.052).abs() < 1e-9);
-        assert!((month(&items, "2 public IPv4") - 2.0 * 3.65).abs() < 1e-9);
+        assert!((month(&items, "addresses: 2") - 2.0 * 3.65).abs() < 1e-9);
         assert!((month(&items, "3 × m6i.xlarge (cassandra)") - 3.0 * 730.0 * 0.23).abs() < 1e-9);
         // 8 fixed hosts, lag, the group of workers.
         assert!((month(&items, "alarms") - 18.0 * 0.1).abs() < 1e-9);
