@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::{Ran, Running, wait};
+use crate::{Ran, Running};
 
 /// A load that goes on by itself: panics if it has ended.
 pub fn goes_on(producer: &mut Running) {
@@ -14,11 +14,6 @@ pub fn goes_on(producer: &mut Running) {
 
 /// Has a command that would go on end.
 pub fn end(running: Running) -> Ran {
-    // One that has only just been started would be ended by the system.
-    wait::until("it is ready to be told", wait::LONG, || match takes_sigterm(running.id()) {
-        true => Ok(()),
-        false => Err(format!("{running:?}")),
-    });
     running.signal(Signal::SIGTERM);
     running.ends_within(Duration::from_secs(60)).succeeds()
 }
@@ -29,12 +24,4 @@ pub fn stop(producer: Running) -> u64 {
     let said = ran.stderr.lines().find_map(|line| line.strip_suffix(" records sent"));
     let said = said.and_then(|line| line.rsplit(' ').next());
     said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{ran:?}"))
-}
-
-/// Whether a process has asked the system to be told of SIGTERM.
-fn takes_sigterm(process: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    caught & (1 << (Signal::SIGTERM as u32 - 1)) != 0
 }

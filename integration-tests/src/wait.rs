@@ -5,18 +5,24 @@ use std::time::{Duration, Instant};
 /// For what takes seconds at most; machines that run tests are slow at times.
 pub const LONG: Duration = Duration::from_secs(120);
 
+/// Between the first two tries; then half as long again each time, up to the longest: to ask costs what others need.
 const STEP: Duration = Duration::from_millis(5);
+const LONGEST_STEP: Duration = Duration::from_millis(150);
 
 /// Asks until `ask` gives a value. Panics after `within`, with what the last try saw.
 pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
+    let mut step = STEP;
     loop {
         match ask() {
             Ok(value) => return value,
             Err(seen) if started.elapsed() > within => {
                 panic!("{what}: not within {within:?}; the last value seen: {seen}")
             }
-            Err(_) => pause(STEP),
+            Err(_) => {
+                pause(step);
+                step = (step * 3 / 2).min(LONGEST_STEP);
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::stack;
 use crate::{Data, number, wait};
 
 /// Between two looks at how far a sink is.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// An app on servers. Its name stands before the names of its settings in the environment.
 pub struct Deployed {

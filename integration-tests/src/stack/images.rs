@@ -20,18 +20,31 @@ pub fn table() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The image of `component` ("KAFKA"), made if it is missing.
+/// The image of `component` ("KAFKA"), made if it is missing. MILLSTREAM_BUILT: `scripts/test` has made all.
 pub fn made(component: &str) -> String {
     static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     // Held while it is made: nobody else shall try at the same time.
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let key = format!("{component}_IMAGE");
     let image = table().remove(&key).unwrap_or_else(|| panic!("{key} is not in images.env"));
-    if made.insert(component.to_owned()) {
+    let are_made = std::env::var_os("MILLSTREAM_BUILT").is_some();
+    if made.insert(component.to_owned()) && !are_made {
         let name = component.to_lowercase().replace('_', "-");
         run(Command::new(binaries::root().join("scripts/images")).arg(&name));
     }
     image
+}
+
+/// The command by which a container of this image tells whether it works.
+pub(super) fn health_check(image: &str) -> Vec<String> {
+    let format = "{{json .Config.Healthcheck.Test}}";
+    let told = run(Command::new("docker").args(["image", "inspect", "--format", format, image]));
+    let mut test: Vec<String> = serde_json::from_str(&told).expect("a health check");
+    match test.remove(0).as_str() {
+        "CMD" => test,
+        "CMD-SHELL" => ["sh", "-c"].map(str::to_owned).into_iter().chain(test).collect(),
+        other => panic!("{image} has no health check: {other}"),
+    }
 }
 
 /// What tells this image from another one of the same name.

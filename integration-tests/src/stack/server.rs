@@ -12,6 +12,8 @@ use super::wanted::Ready;
 
 /// How long a server may take to start; machines that run tests are slow at times.
 const START: Duration = Duration::from_secs(180);
+/// Between two looks whether it has: each may cost a process.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A server at work in a container.
 pub struct Server {
@@ -157,7 +159,7 @@ impl Server {
                     self.logs(80).await
                 );
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -191,13 +193,12 @@ impl Server {
         if answer.ends_with(" 200") { Ok(()) } else { Err(answer) }
     }
 
+    /// By its image's own health check, which the engine itself doesn't run (see `Wanted`).
     async fn is_healthy(&self) -> Result<(), String> {
-        let format =
-            ["inspect", "--format", "{{.State.Health.Status}}", &self.id()].map(str::to_owned);
-        let asked = tokio::process::Command::new("docker").args(format).output().await;
-        let status = asked.map_err(|error| error.to_string())?.stdout;
-        let status = String::from_utf8_lossy(&status).trim().to_owned();
-        if status == "healthy" { Ok(()) } else { Err(status) }
+        let command = super::images::health_check(&self.image);
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let told = self.try_exec(&command).await;
+        if told.code == 0 { Ok(()) } else { Err(format!("{told:?}")) }
     }
 
     /// The last lines of its log, both outputs.

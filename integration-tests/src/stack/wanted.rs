@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use testcontainers::core::{ContainerPort, WaitFor};
+use testcontainers::core::{ContainerPort, Healthcheck, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{GenericImage, ImageExt, ReuseDirective};
 
@@ -122,6 +122,9 @@ impl Wanted {
         let (name, tag) = image.split_once(':').expect("an image has a tag");
         let mut request = GenericImage::new(name, tag)
             .with_wait_for(WaitFor::seconds(0))
+            // Checks of every server, each three seconds, take their share of a small machine: they are asked at the
+            // start only, see `Server::until_ready`.
+            .with_health_check(Healthcheck::none())
             .with_startup_timeout(Duration::from_secs(180));
         for (&inside, &outside) in &ports {
             request = request.with_mapped_port(outside, ContainerPort::Tcp(inside));
@@ -143,6 +146,11 @@ impl Wanted {
             host.memory = Some(memory);
             // A JVM that is swapped out is as good as dead.
             host.memory_swap = Some(memory);
+            // Nobody but this machine has business with servers whose passwords stand in the sources.
+            let bindings = host.port_bindings.iter_mut().flat_map(|ports| ports.values_mut());
+            for binding in bindings.flatten().flatten() {
+                binding.host_ip = Some("127.0.0.1".to_owned());
+            }
         });
         if let Some(container) = &shared {
             request = request

@@ -37,7 +37,7 @@ fn users_come_from_kafka_into_cassandra_also_when_workers_are_killed() {
     assert_eq!(lags, ["0"; 4], "{described}");
     users.assert_healthy(&["Kafka", "Cassandra", "topic registered_user_2"]);
 
-    let mut producer = users.start("users", &["produce", "--rate", "200"]);
+    let mut producer = users.start("users", &["produce", "--rate", "60"]);
     kills::kill_workers(&users, &[PIPELINE], || load::goes_on(&mut producer));
     let sent = load::stop(producer);
     users.settle(&[PIPELINE]);

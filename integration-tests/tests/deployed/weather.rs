@@ -70,7 +70,7 @@ fn observations_come_from_kafka_into_cassandra_and_s3_also_when_workers_are_kill
     assert_exact(&weather, 300);
     weather.assert_healthy(&["Kafka", "Cassandra", "S3", "topic weather"]);
 
-    let mut producer = weather.start("weather", &["produce", "--rate", "50"]);
+    let mut producer = weather.start("weather", &["produce", "--rate", "30"]);
     kills::kill_workers(&weather, &PIPELINES, || load::goes_on(&mut producer));
     load::end(producer);
     weather.settle(&PIPELINES);

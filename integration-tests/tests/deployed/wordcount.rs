@@ -28,7 +28,7 @@ fn words_come_from_kafka_into_mysql_also_when_workers_are_killed() {
     words.assert_healthy(&["Kafka", "MySQL", "topic kpmg_topic"]);
 
     let mut producer =
-        words.start("wordcount", &["produce", "--rate", "300", "--file", "text.txt"]);
+        words.start("wordcount", &["produce", "--rate", "100", "--file", "text.txt"]);
     kills::kill_workers(&words, &[PIPELINE], || load::goes_on(&mut producer));
     let sent = load::stop(producer);
     words.settle(&[PIPELINE]);

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::following::{DEADLINE, open};
 
 const PARTITIONS: u32 = 3;
-const BATCH: u64 = 30;
+const BATCH: u64 = 10;
 
 /// What was taken of each partition: the next offset, and the numbers that came.
 #[derive(Default)]
@@ -50,12 +50,6 @@ impl Load {
         Self { topic: topic.to_owned(), kafka, stop, producer, members, taken }
     }
 
-    pub fn progress(&self) -> String {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count: usize = taken.numbers.values().map(Vec::len).sum();
-        format!("{count} records came, {} of them again", taken.again)
-    }
-
     /// Stops producing, waits until everything has come, and compares.
     pub async fn end(self) {
         self.stop.send(true).expect("stop");
@@ -92,7 +86,8 @@ impl Load {
                 self.topic
             );
         }
-        eprintln!("{}: {sent} records, each once and in order", self.topic);
+        let (topic, again) = (&self.topic, taken.again);
+        eprintln!("{topic}: {sent} records, each once and in order; {again} came again");
     }
 }
 

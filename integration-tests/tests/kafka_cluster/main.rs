@@ -12,77 +12,53 @@ mod following;
 mod load;
 mod workers;
 
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use integration_tests::stack::{Brokers, Server};
+use integration_tests::stack::{self, Brokers, Server};
+use integration_tests::wait;
 use millstream_config::Health;
 use millstream_topic::{Outgoing, Topic, Wanted};
 use tokio::sync::Mutex;
 
 use following::{INSIDE, open};
-use load::Load;
 
-/// One cluster at a time: three brokers are half of this machine.
+/// What stops brokers is done one after the other.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// How long the load goes on between two events, so that all of them fall into it.
-const STEADY: Duration = Duration::from_secs(3);
+/// The cluster that the tests share while any of them runs: three brokers are half of this machine.
+async fn cluster() -> Arc<Brokers> {
+    static SHARED: Mutex<Weak<Brokers>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    if let Some(brokers) = shared.upgrade() {
+        return brokers;
+    }
+    let brokers = Arc::new(Brokers::start(3).await);
+    *shared = Arc::downgrade(&brokers);
+    brokers
+}
 
 fn url(brokers: &Brokers, options: &str) -> String {
     format!("kafka://{}?replication=3&{options}", brokers.addresses())
 }
 
-/// Waits until all replicas of a topic are in sync again, as an operator does between two restarts.
-async fn until_in_sync(server: &Server, topic: &str) {
-    let command = [
-        "kafka-topics.sh",
-        "--bootstrap-server",
-        INSIDE,
-        "--describe",
-        "--under-replicated-partitions",
-        "--topic",
-        topic,
-    ];
-    let started = Instant::now();
-    loop {
-        let told = server.try_exec(&command).await;
+/// Waits until all replicas are in sync again, as an operator does between two restarts.
+fn until_in_sync(server: &Server) {
+    let command = ["kafka-topics.sh", "--bootstrap-server", INSIDE, "--describe"];
+    let command = [&command[..], &["--under-replicated-partitions"]].concat();
+    wait::until("all replicas are in sync", wait::LONG, || {
+        let told = stack::block_on(server.try_exec(&command));
         if told.code == 0 && told.stdout.trim().is_empty() {
-            return;
+            return Ok(());
         }
-        assert!(started.elapsed() < Duration::from_secs(120), "not in sync: {told:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn brokers_are_restarted_and_killed_under_load() {
-    let _alone = ALONE.lock().await;
-    let brokers = Brokers::start(3).await;
-    for protocol in following::PROTOCOLS {
-        let topic = format!("load-{}", &protocol["protocol=".len()..]);
-        let url = url(&brokers, protocol);
-        let load = Load::start(&url, &topic).await;
-        tokio::time::sleep(STEADY).await;
-        for server in &brokers.servers {
-            server.stop().await;
-            tokio::time::sleep(STEADY).await;
-            server.start().await;
-            until_in_sync(server, &topic).await;
-            eprintln!("{protocol}: {} was restarted; {}", server.name, load.progress());
-        }
-        let killed = &brokers.servers[1];
-        killed.kill().await;
-        tokio::time::sleep(STEADY * 3).await;
-        killed.start().await;
-        until_in_sync(killed, &topic).await;
-        eprintln!("{protocol}: {} was killed; {}", killed.name, load.progress());
-        load.end().await;
-    }
+        Err(format!("{told:?}"))
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_few_replicas_are_told_and_waited_for() {
+    let brokers = cluster().await;
     let _alone = ALONE.lock().await;
-    let brokers = Brokers::start(3).await;
     let kafka = open(&url(&brokers, ""), &["delivery.timeout.ms=8000"]).expect("open topics");
     let topic = Topic::named("strict").partitions(1);
     kafka.ensure(&topic).await.expect("make a topic of three replicas");

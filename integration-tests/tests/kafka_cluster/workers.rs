@@ -1,25 +1,27 @@
 //! Workers of an app on three brokers: they join, leave and crash, and the brokers are restarted one after the other,
-//! while users go on registering. The users in the table are those that Kafka's own consumer shows in the topic.
+//! and killed, while users go on registering. The users in the table are those that Kafka's own consumer shows in the
+//! topic. Beside them members of a group in each protocol take numbers, which come each once and in order.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use integration_tests::stack::{self, Brokers, Server};
+use integration_tests::stack::{self, Brokers};
 use integration_tests::{Data, Running, load, number, users, wait};
 
-use super::following::INSIDE;
-use super::{ALONE, until_in_sync, url};
+use super::following::{INSIDE, PROTOCOLS};
+use super::load::Load;
+use super::{ALONE, cluster, until_in_sync, url};
 
 const TOPIC: &str = "registered_user_2";
 const PIPELINE: &str = "users.details";
 
 struct Cluster {
-    brokers: Brokers,
+    brokers: Arc<Brokers>,
     data: Data,
 }
 
 impl Cluster {
-    fn start() -> Self {
-        let brokers = stack::block_on(Brokers::start(3));
+    fn on(brokers: Arc<Brokers>) -> Self {
         let data = Data::new()
             .with("USERS_TOPICS__URL", &url(&brokers, "protocol=auto"))
             .with("USERS_ROLL__EVERY_S", "0.3")
@@ -62,15 +64,23 @@ impl Cluster {
     }
 }
 
-fn in_sync(server: &Server) {
-    stack::block_on(until_in_sync(server, TOPIC));
+/// Groups of both protocols, each with a load of its own.
+async fn loads(brokers: &Brokers) -> Vec<Load> {
+    let mut loads = Vec::new();
+    for protocol in PROTOCOLS {
+        let topic = format!("load-{}", &protocol["protocol=".len()..]);
+        loads.push(Load::start(&url(brokers, protocol), &topic).await);
+    }
+    loads
 }
 
 #[test]
 fn workers_come_and_go_while_brokers_restart() {
+    let cluster = Cluster::on(stack::block_on(cluster()));
     let _alone = ALONE.blocking_lock();
-    let cluster = Cluster::start();
-    let producer = cluster.data.start("users", &["produce", "--rate", "200"]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime for the members");
+    let loads = runtime.block_on(loads(&cluster.brokers));
+    let producer = cluster.data.start("users", &["produce", "--rate", "100"]);
 
     let first = cluster.worker();
     cluster.goes_on("one worker came", &[&first]);
@@ -85,15 +95,16 @@ fn workers_come_and_go_while_brokers_restart() {
         stack::block_on(server.stop());
         cluster.goes_on("a broker was stopped", &[&second, &third]);
         stack::block_on(server.start());
-        in_sync(server);
+        until_in_sync(server);
         cluster.goes_on("it is back", &[&second, &third]);
     }
     let killed = &cluster.brokers.servers[0];
     stack::block_on(killed.kill());
     cluster.goes_on("a broker was killed", &[&second, &third]);
     stack::block_on(killed.start());
-    in_sync(killed);
+    until_in_sync(killed);
 
+    loads.into_iter().for_each(|load| runtime.block_on(load.end()));
     load::end(producer);
     cluster.data.catch_up("users");
     load::end(second);

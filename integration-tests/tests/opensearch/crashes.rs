@@ -14,7 +14,7 @@ use crate::place::Place;
 use crate::proxy::Fault;
 use crate::workers::{INDEX, Worker, exact, exact_for_others};
 
-const UNTIL: i64 = 40;
+const UNTIL: i64 = 22;
 const ROLL: i64 = 7;
 /// Points at which a worker dies, at least.
 const CRASHES: usize = 24;
@@ -56,7 +56,7 @@ async fn a_zombie_that_wakes_after_others_went_on_changes_nothing() {
     let mut slept = 0;
     for round in 0..CRASHES {
         let n = chance.within_part(round, CRASHES, all);
-        let until = [10, 25, UNTIL][round % 3];
+        let until = [8, 15, UNTIL][round % 3];
         let place = Place::new("zombie").await;
         let proxy = place.proxy().await;
         let wake = Arc::new(Notify::new());

@@ -7,8 +7,8 @@ use integration_tests::stack;
 use crate::place::Place;
 use crate::workers::{Worker, exact, exact_for_others};
 
-/// So long nobody answers: once after it was killed, once after it was stopped.
-const GONE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(5)];
+/// So long nobody answers: once after it was killed, once after it was stopped. For a minute: see `outages`.
+const GONE: [Duration; 2] = [Duration::from_secs(12), Duration::from_secs(5)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_and_started_loses_and_doubles_nothing() {

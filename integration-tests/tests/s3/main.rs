@@ -5,7 +5,7 @@
 //! - `place`: buckets of the shared server. `proxy`: what goes wrong between a worker and S3.
 //! - `workers`: workers that put numbered records into a table, and what must be there in the end.
 //! - `away`: the server goes away; begun early, by its name, as it takes long.
-//! - `apps`, `suites`, `crashes`, `faults`, `refusals`, `long_objects`, `doctor`: the other tests.
+//! - `suites`, `crashes`, `faults`, `refusals`, `long_objects`, `doctor`: the other tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,6 @@
     reason = "a test fails by panicking, and tells what it saw"
 )]
 
-mod apps;
 mod away;
 mod crashes;
 mod doctor;
