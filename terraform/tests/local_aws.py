@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -40,6 +41,8 @@ from moto.ec2.models.launch_templates import LaunchTemplateVersion  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupRule  # noqa: E402
 from moto.iam.access_control import PermissionResult  # noqa: E402
 from moto.moto_api._internal.models import moto_api_backend  # noqa: E402
+from moto.moto_server import threaded_moto_server  # noqa: E402
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: E402
 from moto.s3.models import FakeBucket  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
@@ -84,6 +87,7 @@ class LocalAws:
 
 def patch() -> None:
     """Puts right what moto gets wrong; for this process, and as often as one likes."""
+    threaded_moto_server.DomainDispatcherApplication = Application
     BaseResponse.call_action = call_action
     Instance.add_block_device = add_block_device
     LaunchTemplateVersion.__init__ = launch_template_version
@@ -96,6 +100,20 @@ def patch() -> None:
     BudgetsResponse.list_tags_for_resource = budget_tags
 
 
+class Application(DomainDispatcherApplication):
+    """Where moto breaks down it answers 500, which Terraform takes for trouble that passes, and tries for ten minutes."""
+
+    def __call__(self, environ, start_response):
+        def start(status, headers, *rest):
+            return start_response("400 moto broke down" if status.startswith("500") else status, headers, *rest)
+
+        try:
+            return super().__call__(environ, start)
+        except Exception:
+            start_response("400 moto broke down", [("Content-Type", "text/plain")])
+            return [traceback.format_exc().encode()]
+
+
 _call_action = BaseResponse.call_action
 _create_budget = BudgetsResponse.create_budget
 _add_block_device = Instance.add_block_device
@@ -103,7 +121,7 @@ _launch_template_version = LaunchTemplateVersion.__init__
 
 
 def call_action(self):
-    """Moto answers 500 to what it can't do, which Terraform takes for trouble that passes, and tries for ten minutes."""
+    """What moto can't do, by name: so that Terraform says what it was."""
     try:
         return _call_action(self)
     except NotImplementedError as error:

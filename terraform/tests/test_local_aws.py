@@ -32,6 +32,37 @@ def test_what_is_missing_is_a_clients_error(api):
     assert "not been implemented" in str(error.value)
 
 
+def test_what_breaks_is_a_clients_error(api, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(local_aws.BaseResponse, "call_action", broken)
+    with pytest.raises(ClientError) as error:
+        api("glue").get_databases()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    ("service", "question"),
+    [
+        ("athena", "list_work_groups"),
+        ("autoscaling", "describe_auto_scaling_groups"),
+        ("cloudwatch", "describe_alarms"),
+        ("ec2", "describe_vpcs"),
+        ("glue", "get_databases"),
+        ("iam", "list_roles"),
+        ("logs", "describe_log_groups"),
+        ("route53", "list_hosted_zones"),
+        ("s3", "list_buckets"),
+        ("sns", "list_topics"),
+        ("sts", "get_caller_identity"),
+    ],
+)
+def test_what_is_used_is_there(api, service, question):
+    """requirements.txt has only what these need of moto's many requirements."""
+    assert getattr(api(service), question)()
+
+
 def test_rules_between_groups_keep_their_description(api):
     ec2 = api("ec2")
     group = ec2.create_security_group(GroupName="g", Description="g")["GroupId"]
