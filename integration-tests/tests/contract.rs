@@ -25,7 +25,7 @@ const NAMES: [(&str, &[&str], &[&str]); 4] = [
 fn every_help_has_examples_and_every_verb_has_help() {
     let data = Data::new();
     let verbs = ["produce", "process", "check", "plan"];
-    let all = ["demo", "query", "crawl", "cost", "verify", "dlq", "position", "rebuild"];
+    let all = ["demo", "query", "crawl", "cost", "catalog", "verify", "dlq", "position", "rebuild"];
     let binaries = APPS.iter().map(|app| (*app, &verbs[..])).chain([("millstream", &all[..])]);
     for (binary, verbs) in binaries {
         let help = data.run(binary, &["--help"]).succeeds().stdout;

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`App`]: an app as a value. [`main`] is all its `main.rs` calls.
 //! - [`Setup`]: its settings, topics, stores and pipelines, opened from a configuration.
+//! - `catalog`: whom the lake tells of its tables and partitions.
 //! - [`lookup`]: a table that a pipeline's SQL joins, by the settings.
 //! - [`produce`], [`process`], [`serve`], [`check`], [`plan`], [`health`]: the verbs.
 //! - [`console`]: lets the workers know of each other, and shows them on a page.
@@ -12,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "standard output is what a command is for")]
 
 mod app;
+mod catalog;
 pub mod check;
 mod command;
 pub mod console;

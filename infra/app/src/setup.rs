@@ -10,7 +10,7 @@ use millstream_topic::Backend;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, Produce, ProduceOptions, Sent, console};
+use crate::{App, Produce, ProduceOptions, Sent, catalog, console};
 
 /// Where an app finds its settings and keeps its data.
 #[derive(Clone, Debug, clap::Args)]
@@ -84,7 +84,7 @@ impl Setup {
         let worker: WorkerSection = settings.section("worker")?;
         let roll = roll(&settings)?;
         console::address(&settings)?;
-        let stores = Stores::open(&urls, data)?;
+        let stores = Stores::open(&urls, data)?.with_catalog(catalog::open(&urls)?);
         std::fs::create_dir_all(data).with_context(|| {
             format!("make the data directory {}; name a writable one by --data", data.display())
         })?;

@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::apps::{APPS, Where};
 use crate::show::say;
-use crate::{cost, crawl, demo, dlq, doctor, position, query, verify};
+use crate::{cost, crawl, declared, demo, dlq, doctor, position, query, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +62,8 @@ enum Verb {
         #[arg(value_name = "APP", value_parser = clap::builder::PossibleValuesParser::new(APPS.map(|app| app.name)))]
         only: Vec<String>,
     },
+    /// Print the lake's tables as Terraform declares them to Glue, or register what is in the lake already
+    Catalog(declared::Options),
     /// Dead letters: records that could not be worked off
     #[command(subcommand)]
     Dlq(dlq::Verb),
@@ -96,6 +98,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Cost(options) => cost::cost(&options).map(|()| true)?,
         Verb::Verify { json, only } => verify::verify(place, &only, json).await?,
         Verb::Doctor { json, only } => doctor::doctor(place, &only, json).await?,
+        Verb::Catalog(options) => declared::catalog(place, &options).await.map(|()| true)?,
         Verb::Dlq(verb) => dlq::dlq(place, verb).await.map(|()| true)?,
         Verb::Position(verb) => position::position(place, verb).await.map(|()| true)?,
         Verb::Rebuild { pipeline } => rebuild(place, &pipeline).map(|()| true)?,

@@ -7,6 +7,7 @@
 //! # Layout
 //! - [`Wanted`]: a server to be: image, ports, environment, files. [`Server`]: one at work.
 //! - `kafka`, `cassandra`, `mysql`, `s3`, `opensearch`, `aws_api`: one server a file, as the apps' documentation sets it up.
+//! - [`Trino`]: the engine that Athena is made of, with the S3 and the Glue it reads from.
 //! - [`images`]: the table of their images, and how a missing one is made. [`Certificates`]: for TLS.
 //! - `runtime`: where the engine is spoken to. `witness`: logs on failure, and the record of what ran.
 
@@ -21,6 +22,7 @@ pub mod parquet;
 mod runtime;
 mod s3;
 mod server;
+mod trino;
 mod wanted;
 mod witness;
 
@@ -33,6 +35,7 @@ pub use opensearch::{opensearch, wanted as wanted_opensearch};
 pub use runtime::block_on;
 pub use s3::{S3_KEY, S3_SECRET, bucket, s3, s3_environment, wanted as wanted_s3};
 pub use server::{Exec, Server};
+pub use trino::{Answer, Trino};
 pub use wanted::{Ready, Wanted, free_port};
 
 /// A name that no other test and no other run uses: letters of lower case, digits and underscores.
