@@ -68,6 +68,9 @@ async fn database_and_workgroup_come_from_the_command_line_or_the_environment() 
     let data = data.with("MILLSTREAM_WORKGROUP", &place.name);
     assert_eq!(run(&data, &[]).succeeds().stdout, "n\n1\n");
     let data = data.with("MILLSTREAM_DATABASE", "");
+    let settled =
+        place.data().with("MILLSTREAM_CATALOG", "").with("HEALTH_STORES__CATALOG", &place.url(""));
+    assert_eq!(run(&settled, &[]).succeeds().stdout, "n\n1\n", "by an app's settings");
     run(&data, &[]).fails_with(&["no catalog is named", "--database", "terraform output"]);
     run(&data, &["--catalog", "glue://x?regoin=y"])
         .fails_with(&["MILLSTREAM_CATALOG", "\"region\""]);

@@ -24,6 +24,15 @@ async fn reader(server: &Server) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_on_the_network_reaches_the_tests_servers() {
+    let server = stack::wanted_aws_api("alone").start().await;
+    let ports = std::process::Command::new("docker").args(["port", &server.id()]).output().unwrap();
+    let ports = String::from_utf8(ports.stdout).unwrap();
+    assert!(ports.lines().count() > 0, "{ports}");
+    assert!(ports.lines().all(|line| line.contains("-> 127.0.0.1:")), "{ports}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_permission_that_is_missing_is_named() {
     let server = stack::wanted_aws_api("denied").env("AUTH", "true").start().await;
     let (key, secret) = reader(&server).await;

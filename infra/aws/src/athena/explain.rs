@@ -11,7 +11,8 @@ impl Athena {
     /// A statement that was begun and failed.
     pub(super) fn failed(&self, sql: &str, id: &str, why: &str) -> AwsError {
         let doing = format!("run {}", self.asking(id));
-        let told = why.trim_end().trim_end_matches('.');
+        let told = one_line(why);
+        let told = told.trim_end_matches('.');
         match remedy(why, &self.0.database) {
             Some(remedy) => AwsError::refused(doing, told, remedy + &pointed(sql, why)),
             None => AwsError::unavailable(doing, format!("{told}; run it again")),
@@ -96,6 +97,13 @@ fn remedy(why: &str, database: &str) -> Option<String> {
     Some(remedy)
 }
 
+/// Without marks that were to stand below something.
+fn one_line(why: &str) -> String {
+    let is_mark = |line: &&str| line.chars().all(|c| c == '^');
+    let lines: Vec<_> = why.lines().map(str::trim).filter(|line| !is_mark(line)).collect();
+    lines.join(" ")
+}
+
 /// Line and column of the statement, both from 1, where the reason names them.
 fn position(why: &str) -> Option<(usize, usize)> {
     why.match_indices("line ").find_map(|(at, found)| {
@@ -144,6 +152,8 @@ mod tests {
         let mut lines = told.lines().skip(1);
         let (shown, mark) = (lines.next().unwrap(), lines.next().unwrap());
         assert!(shown[mark.len() - 1..].starts_with("FRM"), "{told}");
+        let (_, told) = failed("SELECT 1", "Parser Error: no\n\nLINE 1: SELEC\n        ^^^^^\n");
+        assert!(told.ends_with("Parser Error: no LINE 1: SELEC; correct the query"), "{told}");
         for nonsense in ["line 9:9: x", "line :1", "line 1:", "line 0:0: x", "no place"] {
             assert_eq!(pointed("SELECT 1", nonsense), "", "{nonsense}");
         }
