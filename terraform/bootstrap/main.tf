@@ -10,13 +10,21 @@ provider "aws" {
 
 data "aws_caller_identity" "this" {}
 
+data "aws_partition" "this" {}
+
+locals {
+  bucket = "${var.name}-${data.aws_caller_identity.this.account_id}"
+  # By name, so that the plan shows the policy.
+  arn = "arn:${data.aws_partition.this.partition}:s3:::${local.bucket}"
+}
+
 resource "aws_s3_bucket" "state" {
   #checkov:skip=CKV_AWS_18:an access log needs a second bucket; CloudTrail's data events do it better where it is asked for
   #checkov:skip=CKV_AWS_144:versions guard against mistakes; another region is the owner's choice
   #checkov:skip=CKV_AWS_145:encrypted with S3's own keys
   #checkov:skip=CKV2_AWS_61:old versions are few and small, and each is a way back
   #checkov:skip=CKV2_AWS_62:nobody listens
-  bucket = "${var.name}-${data.aws_caller_identity.this.account_id}"
+  bucket = local.bucket
 
   lifecycle {
     prevent_destroy = true
@@ -54,7 +62,7 @@ data "aws_iam_policy_document" "state" {
     sid       = "OnlyTls"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
+    resources = [local.arn, "${local.arn}/*"]
     principals {
       type        = "*"
       identifiers = ["*"]

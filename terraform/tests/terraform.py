@@ -54,11 +54,11 @@ def copy_configuration(to: Path) -> Path:
 class Terraform:
     """One installation: a directory with its configuration and its state."""
 
-    def __init__(self, directory: Path, endpoint: str, variables: dict):
+    def __init__(self, directory: Path, endpoint: str, variables: dict, *init: str):
         self.directory = directory
         self.env = environment(endpoint, directory.parent)
         self.variables = variables
-        self.run("init", "-input=false")
+        self.run("init", "-input=false", *init)
 
     def run(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess:
         begun = time.monotonic()
