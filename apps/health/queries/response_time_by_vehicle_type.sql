@@ -8,8 +8,8 @@ SELECT vehicle_type,
 FROM (
     -- Repeated events fall together here.
     SELECT DISTINCT id, vehicle_type, vehicle_capacity,
-           CAST(to_unixtime(ts) - to_unixtime(dispatch_time) AS DOUBLE) AS seconds
+           CAST(floor(to_unixtime(ts)) - floor(to_unixtime(dispatch_time)) AS DOUBLE) AS seconds
     FROM emergency_vehicle_data
 ) arrivals
 GROUP BY vehicle_type, vehicle_capacity
-ORDER BY mean_min
+ORDER BY mean_min, vehicle_type, vehicle_capacity

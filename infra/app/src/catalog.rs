@@ -101,3 +101,25 @@ fn told(error: AwsError) -> SinkError {
         AwsError::Stopped { doing } => SinkError::unavailable(doing, "stopped"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(lake: &str, catalog: &str) -> Result<Option<Arc<dyn Catalog>>> {
+        let (lake, catalog) = (lake.to_owned(), catalog.to_owned());
+        open(&Urls { lake, catalog, ..Urls::embedded() })
+    }
+
+    #[test]
+    fn a_catalog_is_opened_without_asking_it_and_wants_a_lake_on_s3() {
+        assert!(opened("file://lake", "").unwrap().is_none());
+        let catalog = opened("s3://bucket", "glue://millstream?region=eu-west-1&create=on");
+        assert_eq!(catalog.unwrap().unwrap().place(), "glue://millstream");
+        let told = |lake, catalog| format!("{:#}", opened(lake, catalog).unwrap_err());
+        let on_disk = told("file://lake", "glue://millstream");
+        assert!(on_disk.contains("on S3 only") && on_disk.contains("stores.lake"), "{on_disk}");
+        let other = told("s3://bucket", "hive://millstream");
+        assert!(other.contains("stores.catalog") && other.contains("glue://"), "{other}");
+    }
+}
