@@ -24,7 +24,7 @@ async fn a_crawl_is_waited_for_with_progress_and_one_that_runs_is_joined() {
     let place = Place::new("crawled").await;
     let name = place.crawler("one").await;
     let glue = place.catalog("").glue();
-    assert_eq!(glue.crawlers().await.unwrap(), [name.clone()]);
+    assert_eq!(glue.crawlers().await.unwrap(), std::slice::from_ref(&name));
     let (stop, seen) = (CancellationToken::new(), Mutex::new(Vec::new()));
     let told = |crawl: &Crawl| seen.lock().unwrap().push(crawl.state.clone());
     let (first, second) =

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{
-    QueryExecution, QueryExecutionContext, QueryExecutionState, StatementType,
+    QueryExecution, QueryExecutionContext, QueryExecutionState, QueryExecutionStatistics as Told,
+    ResultReuseInformation, StatementType,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -173,12 +174,12 @@ fn statistics(execution: &QueryExecution) -> Statistics {
     let milliseconds = |n: Option<i64>| Duration::from_millis(n.unwrap_or(0).unsigned_abs());
     let told = execution.statistics();
     Statistics {
-        scanned: told.and_then(|told| told.data_scanned_in_bytes()).unwrap_or(0).unsigned_abs(),
-        took: milliseconds(told.and_then(|told| told.total_execution_time_in_millis())),
-        queued: milliseconds(told.and_then(|told| told.query_queue_time_in_millis())),
+        scanned: told.and_then(Told::data_scanned_in_bytes).unwrap_or(0).unsigned_abs(),
+        took: milliseconds(told.and_then(Told::total_execution_time_in_millis)),
+        queued: milliseconds(told.and_then(Told::query_queue_time_in_millis)),
         reused: told
             .and_then(|told| told.result_reuse_information())
-            .is_some_and(|reuse| reuse.reused_previous_result()),
+            .is_some_and(ResultReuseInformation::reused_previous_result),
         is_definition: execution.statement_type() == Some(&StatementType::Ddl),
     }
 }

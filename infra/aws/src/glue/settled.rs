@@ -28,7 +28,7 @@ impl Glue {
         }
         let change = self.ensure_table(&files).await?;
         if spec.format == Format::Csv {
-            self.ensure_view(&spec).await?;
+            Box::pin(self.ensure_view(&spec)).await?;
         }
         Ok(change)
     }

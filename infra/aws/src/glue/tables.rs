@@ -22,12 +22,12 @@ impl Glue {
             let why = format!("two of its columns are called {name}: Glue knows no upper case");
             return Err(AwsError::refused(&doing.told, why, "rename one of them"));
         }
-        self.ensure_database().await?;
+        Box::pin(self.ensure_database()).await?;
         let mut tries = 0;
         loop {
-            let changed = match self.table(&spec.name).await? {
-                None => self.create_table(&spec).await?,
-                Some(table) => self.widen(&table, &spec, &doing).await?,
+            let changed = match Box::pin(self.table(&spec.name)).await? {
+                None => Box::pin(self.create_table(&spec)).await?,
+                Some(table) => Box::pin(self.widen(&table, &spec, &doing)).await?,
             };
             match changed {
                 Some(change) => return Ok(change),

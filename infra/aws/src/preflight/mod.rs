@@ -3,7 +3,7 @@
 
 mod bucket;
 
-use aws_sdk_athena::types::WorkGroupState;
+use aws_sdk_athena::types::{WorkGroupConfiguration, WorkGroupState};
 use millstream_config::Finding;
 
 use crate::faults::Doing;
@@ -81,7 +81,7 @@ async fn workgroup(catalog: &Catalog) -> Result<Vec<Finding>, AwsError> {
             "give it one (terraform/modules/query does), or name another workgroup",
         ),
     }];
-    let enforced = configured.and_then(|configured| configured.enforce_work_group_configuration());
+    let enforced = configured.and_then(WorkGroupConfiguration::enforce_work_group_configuration);
     findings.push(if enforced == Some(true) {
         Finding::good(ATHENA, "its settings are enforced")
     } else {
@@ -89,7 +89,7 @@ async fn workgroup(catalog: &Catalog) -> Result<Vec<Finding>, AwsError> {
         Finding::warning(ATHENA, "clients may send results elsewhere and scan without a limit", remedy)
     });
     findings.push(
-        match configured.and_then(|configured| configured.bytes_scanned_cutoff_per_query()) {
+        match configured.and_then(WorkGroupConfiguration::bytes_scanned_cutoff_per_query) {
             Some(limit) => {
                 Finding::good(ATHENA, format!("a query may scan {:.1} GB", limit as f64 / 1e9))
             }

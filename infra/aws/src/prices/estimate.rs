@@ -27,92 +27,89 @@ pub struct Item {
 /// What these hosts and this usage cost a month. Without what depends on who talks to whom: traffic between zones,
 /// logs, requests that read.
 pub fn estimate(prices: &Prices, hosts: &[Host], usage: &Usage) -> Result<Vec<Item>, AwsError> {
-    let item = |group, what: String, price: &str, quantity: f64| {
-        let (figure, price) = prices.get(price)?;
-        let month = (quantity - price.free).max(0.0) * figure;
-        let (unit, known, published) =
-            (price.unit.clone(), price.known.clone(), price.published.clone());
-        Ok::<_, AwsError>(Item {
+    let hosts: Vec<_> = hosts.iter().filter(|host| host.count > 0).collect();
+    let mut bill = Bill { prices, items: Vec::new() };
+    bill.hosts(&hosts)?;
+    bill.network(&hosts, usage)?;
+    bill.usage(usage)?;
+    bill.watch(&hosts)?;
+    Ok(bill.items)
+}
+
+struct Bill<'a> {
+    prices: &'a Prices,
+    items: Vec<Item>,
+}
+
+impl Bill<'_> {
+    fn add(
+        &mut self,
+        group: &'static str,
+        what: impl Into<String>,
+        price: &str,
+        quantity: f64,
+    ) -> Result<(), AwsError> {
+        let (figure, price) = self.prices.get(price)?;
+        self.items.push(Item {
             group,
-            what,
+            what: what.into(),
             quantity,
-            unit,
+            unit: price.unit.clone(),
             price: figure,
-            month,
-            known,
-            published,
-        })
-    };
-    let mut items = Vec::new();
-    for host in hosts.iter().filter(|host| host.count > 0) {
-        let what = format!("{} × {} ({})", host.count, host.kind, host.name);
-        items.push(item(
-            "hosts",
-            what,
-            &format!("ec2 {}", host.kind),
-            f64::from(host.count) * HOURS,
-        )?);
+            month: (quantity - price.free).max(0.0) * figure,
+            known: price.known.clone(),
+            published: price.published.clone(),
+        });
+        Ok(())
     }
-    let sum = |of: &dyn Fn(&Host) -> u32| f64::from(hosts.iter().map(of).sum::<u32>());
-    let gb = sum(&|host| host.count * (host.root_gb + host.data_gb));
-    items.push(item("hosts", "their gp3 volumes".to_owned(), "ebs gp3", gb)?);
-    // Hosts that nobody outside reaches get out by a NAT gateway, which has an address, too.
-    let private = hosts.iter().any(|host| host.count > 0 && !host.public);
-    let addresses =
-        sum(&|host| if host.public { host.count } else { 0 }) + f64::from(u8::from(private));
-    items.push(item(
-        "network",
-        format!("public IPv4 addresses: {addresses}"),
-        "public ipv4",
-        addresses * HOURS,
-    )?);
-    if private {
-        items.push(item("network", "NAT gateway".to_owned(), "nat gateway", HOURS)?);
+
+    fn hosts(&mut self, hosts: &[&Host]) -> Result<(), AwsError> {
+        for host in hosts {
+            let what = format!("{} × {} ({})", host.count, host.kind, host.name);
+            let hours = f64::from(host.count) * HOURS;
+            self.add("hosts", what, &format!("ec2 {}", host.kind), hours)?;
+        }
+        let gb = sum(hosts, |host| host.count * (host.root_gb + host.data_gb));
+        self.add("hosts", "their gp3 volumes", "ebs gp3", gb)
     }
-    items.push(item(
-        "network",
-        "traffic to the world (100 GB free)".to_owned(),
-        "internet traffic",
-        usage.traffic_gb,
-    )?);
-    items.push(item("lake", "S3, what is kept".to_owned(), "s3 standard", usage.lake_gb)?);
-    items.push(item(
-        "lake",
-        "S3, requests that write".to_owned(),
-        "s3 writes",
-        usage.lake_writes / THOUSAND,
-    )?);
-    let dpu_hours = usage.crawls * DPU_HOURS_OF_A_CRAWL;
-    items.push(item(
-        "catalog",
-        format!("{} crawls, 10 minutes each", usage.crawls),
-        "glue crawler",
-        dpu_hours,
-    )?);
-    items.push(item(
-        "queries",
-        "Athena, what is scanned".to_owned(),
-        "athena",
-        usage.scanned_gb / THOUSAND,
-    )?);
-    // Terraform's: disk and machine of each host, lag, and each group of workers.
-    let fixed = sum(&|host| if host.autoscaled { 0 } else { host.count });
-    let groups = hosts.iter().filter(|host| host.autoscaled).count() as f64;
-    items.push(item(
-        "watch",
-        "CloudWatch alarms".to_owned(),
-        "cloudwatch alarm",
-        2.0 * fixed + 1.0 + groups,
-    )?);
-    let all = sum(&|host| host.count);
-    items.push(item(
-        "watch",
-        "CloudWatch metrics of our own".to_owned(),
-        "cloudwatch metric",
-        all + 1.0,
-    )?);
-    items.push(item("watch", "monthly budget that warns".to_owned(), "budget", 1.0)?);
-    Ok(items)
+
+    /// Hosts that nobody outside reaches get out by a NAT gateway, which has an address, too.
+    fn network(&mut self, hosts: &[&Host], usage: &Usage) -> Result<(), AwsError> {
+        let has_nat = hosts.iter().any(|host| !host.public);
+        let public = sum(hosts, |host| if host.public { host.count } else { 0 });
+        let addresses = public + f64::from(u8::from(has_nat));
+        let what = format!("public IPv4 addresses: {addresses}");
+        self.add("network", what, "public ipv4", addresses * HOURS)?;
+        if has_nat {
+            self.add("network", "NAT gateway", "nat gateway", HOURS)?;
+        }
+        let what = "traffic to the world (100 GB free)";
+        self.add("network", what, "internet traffic", usage.traffic_gb)
+    }
+
+    fn usage(&mut self, usage: &Usage) -> Result<(), AwsError> {
+        self.add("lake", "S3, what is kept", "s3 standard", usage.lake_gb)?;
+        let thousands = usage.lake_writes / THOUSAND;
+        self.add("lake", "S3, requests that write", "s3 writes", thousands)?;
+        let crawls = format!("{} crawls, 10 minutes each", usage.crawls);
+        self.add("catalog", crawls, "glue crawler", usage.crawls * DPU_HOURS_OF_A_CRAWL)?;
+        self.add("queries", "Athena, what is scanned", "athena", usage.scanned_gb / THOUSAND)
+    }
+
+    /// Terraform's alarms: disk and machine of each host, lag, and each group of workers.
+    fn watch(&mut self, hosts: &[&Host]) -> Result<(), AwsError> {
+        let fixed = sum(hosts, |host| if host.autoscaled { 0 } else { host.count });
+        let groups = sum(hosts, |host| u32::from(host.autoscaled));
+        let alarms = 2.0 * fixed + 1.0 + groups;
+        self.add("watch", "CloudWatch alarms", "cloudwatch alarm", alarms)?;
+        let metrics = sum(hosts, |host| host.count) + 1.0;
+        self.add("watch", "CloudWatch metrics of our own", "cloudwatch metric", metrics)?;
+        self.add("watch", "monthly budget that warns", "budget", 1.0)
+    }
+}
+
+fn sum(hosts: &[&Host], of: impl Fn(&Host) -> u32) -> f64 {
+    f64::from(hosts.iter().map(|host| of(host)).sum::<u32>())
 }
 
 #[cfg(test)]
