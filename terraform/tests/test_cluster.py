@@ -147,7 +147,7 @@ def test_each_duty_has_its_own_rights(api, instances, inventory):
     for role, rights in {
         "millstream-store": {"session", "metrics"},
         "millstream-edge": {"session", "metrics", "snapshots"},
-        "millstream-worker": {"session", "metrics", "lake-write", "register"},
+        "millstream-worker": {"session", "metrics", "lake-write", "register", "snapshots"},
         "millstream-crawler": {"crawl"},
     }.items():
         assert set(api("iam").list_role_policies(RoleName=role)["PolicyNames"]) == rights

@@ -75,7 +75,7 @@ data "aws_iam_policy_document" "register" {
 }
 
 # Snapshots of the feed: written by whoever refreshes it (recalls serve on the edge, or recalls produce), the newest three
-# stay, and a new search index is filled from them.
+# stay, and workers fill a new search index from them.
 data "aws_iam_policy_document" "snapshots" {
   statement {
     sid       = "Look"

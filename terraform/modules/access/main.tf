@@ -4,7 +4,7 @@
 locals {
   # Duty → what it may do.
   permissions = {
-    worker = ["session", "metrics", "lake_write", "register"]
+    worker = ["session", "metrics", "lake_write", "register", "snapshots"]
     edge   = ["session", "metrics", "snapshots"]
     store  = ["session", "metrics"]
     all    = ["session", "metrics", "lake_write", "register", "snapshots"]
