@@ -115,6 +115,9 @@ def test_csv_is_text_and_a_view_gives_it_types(api, first_plan):
     assert raw["Parameters"]["skip.header.line.count"] == "1"
     view = api("glue").get_table(DatabaseName="millstream", Name="weather_backup")["Table"]
     assert view["TableType"] == "VIRTUAL_VIEW"
+    # Without both Trino finds no view, or breaks down over it.
+    assert view["Description"] == "Presto View"
+    assert view["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"] == "-"
     encoded = view["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
     told = json.loads(base64.b64decode(encoded))
     assert told["originalSql"].endswith(' FROM "weather_backup_csv"')

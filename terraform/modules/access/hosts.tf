@@ -61,6 +61,7 @@ data "aws_iam_policy_document" "register" {
     actions = [
       "glue:GetDatabase",
       "glue:GetTable",
+      "glue:GetTables",
       "glue:CreateTable",
       "glue:UpdateTable",
       "glue:GetPartition",
@@ -69,6 +70,7 @@ data "aws_iam_policy_document" "register" {
       "glue:BatchCreatePartition",
       "glue:CreatePartition",
       "glue:UpdatePartition",
+      "glue:BatchUpdatePartition",
     ]
     resources = local.glue
   }
