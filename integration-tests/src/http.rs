@@ -1,11 +1,9 @@
 //! Pages as a program gets them: one request, one answer.
 
-use std::net::{Ipv4Addr, TcpListener};
-
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use crate::wait;
+use crate::{stack, wait};
 
 /// What came back, whatever its status.
 #[derive(Debug)]
@@ -56,8 +54,7 @@ pub fn get(url: &str) -> Answer {
     try_get(url).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An address of this machine that nobody listens at now.
+/// An address of this machine that nobody listens at, see [`stack::free_port`].
 pub fn free_address() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen somewhere");
-    listener.local_addr().expect("its address").to_string()
+    format!("127.0.0.1:{}", stack::free_port())
 }

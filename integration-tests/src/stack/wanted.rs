@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use testcontainers::core::{ContainerPort, Healthcheck, WaitFor};
@@ -168,10 +168,15 @@ impl Wanted {
     }
 }
 
-/// A port of this machine that nobody listens on.
+/// A port of this machine that nobody listens on. It is none of those that the system gives to connections: one of them
+/// would take it while its server is stopped.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listen on any port");
-    listener.local_addr().expect("its address").port()
+    let given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let lowest = given.ok().and_then(|given| given.split_whitespace().next()?.parse().ok());
+    let ours = 10_000..lowest.unwrap_or(32_768_u16).max(11_000);
+    let mut ports = (0..1000).map(|_| rand::random_range(ours.clone()));
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.find(is_free).expect("one port of a thousand is free")
 }
 
 /// Held by one process at a time: two shall not start the same server.

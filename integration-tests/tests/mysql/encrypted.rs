@@ -3,6 +3,7 @@
 use integration_tests::stack::{APP_PASSWORD, Certificates};
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::mysql::MysqlTable;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::events::{PIPELINE, connect, put, schema};
 use crate::place::{Place, ROOT, client, own, server};
@@ -42,6 +43,7 @@ async fn encrypted(component: &'static str) {
     let ours = file("ca.pem", authority.ca());
     let others = file("other.pem", Certificates::new().ca());
     let port = server_side.port();
+    also_at(&format!("127.0.0.2:{port}"), server_side.address()).await;
     let table = |host: &str, options: &str| {
         let server = server(&format!("{host}:{port}"), ROOT, APP_PASSWORD, options).unwrap();
         MysqlTable::upsert(server, &place.database, "users", &["id"])
@@ -64,4 +66,16 @@ async fn encrypted(component: &'static str) {
             Ok(_) => panic!("{host} {options} is to be refused"),
         }
     }
+}
+
+/// The same server at an address that its certificate doesn't name.
+async fn also_at(address: &str, server: String) {
+    let listener = TcpListener::bind(address).await.expect("listen at another address");
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let mut to = TcpStream::connect(&server).await.expect("connect to the server");
+            // A connection that is refused ends as it likes.
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
 }
