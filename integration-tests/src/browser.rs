@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::{Running, wait};
+use crate::{Running, stack, wait};
 
 pub use fantoccini::key::Key;
 
@@ -242,7 +242,9 @@ fn driver(profile: &TempDir) -> Command {
     let mut command = Command::new(installed("chromedriver"));
     // No word to anybody's desktop or accessibility service, and files only where they go with the test.
     command.env_remove("DISPLAY").env_remove("DBUS_SESSION_BUS_ADDRESS");
-    command.env("TMPDIR", profile.path()).env("HOME", profile.path()).arg("--port=0");
+    command.env("TMPDIR", profile.path()).env("HOME", profile.path());
+    // With a port of its choice it may find the same one taken in the other version of IP, and ends.
+    command.arg(format!("--port={}", stack::free_port()));
     command
 }
 
