@@ -3,10 +3,10 @@
 use integration_tests::stack::{APP_PASSWORD, Certificates};
 use millstream_engine::{SinkError, Target};
 use millstream_sinks::mysql::MysqlTable;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::events::{PIPELINE, connect, put, schema};
 use crate::place::{Place, ROOT, client, own, server};
+use crate::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mysql_is_spoken_to_in_secret() {
@@ -43,39 +43,29 @@ async fn encrypted(component: &'static str) {
     let ours = file("ca.pem", authority.ca());
     let others = file("other.pem", Certificates::new().ca());
     let port = server_side.port();
-    also_at(&format!("127.0.0.2:{port}"), server_side.address()).await;
-    let table = |host: &str, options: &str| {
-        let server = server(&format!("{host}:{port}"), ROOT, APP_PASSWORD, options).unwrap();
+    let table = |at: &str, options: &str| {
+        let server = server(at, ROOT, APP_PASSWORD, options).unwrap();
         MysqlTable::upsert(server, &place.database, "users", &["id"])
     };
-    for host in ["127.0.0.1", "localhost"] {
-        let mut sink = connect(&table(host, &format!("ca={ours}"))).await;
+    let (named, local) = (format!("127.0.0.1:{port}"), format!("localhost:{port}"));
+    for at in [&named, &local] {
+        let mut sink = connect(&table(at, &format!("ca={ours}"))).await;
         put(&mut sink, 0, &[("a", 1, 1)]).await;
     }
-    for (host, options, says) in [
-        ("127.0.0.1", format!("ca={others}"), "ca=file"),
-        ("127.0.0.1", "tls=on".to_owned(), "ca=file"),
-        ("127.0.0.2", format!("ca={ours}"), "ca=file"),
-        ("127.0.0.1", "tls=off".to_owned(), "tls=on"),
+    // The same server at an address that its certificate doesn't name.
+    let unnamed = Proxy::at("127.0.0.2", &named).await;
+    for (at, options, says) in [
+        (named.as_str(), format!("ca={others}"), "ca=file"),
+        (&named, "tls=on".to_owned(), "ca=file"),
+        (unnamed.address(), format!("ca={ours}"), "ca=file"),
+        (&named, "tls=off".to_owned(), "tls=on"),
     ] {
-        match table(host, &options).connect(PIPELINE, &schema()).await {
+        match table(at, &options).connect(PIPELINE, &schema()).await {
             Err(error @ SinkError::Refused { .. }) => {
-                assert!(error.to_string().contains(says), "{host} {options}: {error}");
+                assert!(error.to_string().contains(says), "{at} {options}: {error}");
             }
-            Err(error) => panic!("{host} {options} is to be refused: {error}"),
-            Ok(_) => panic!("{host} {options} is to be refused"),
+            Err(error) => panic!("{at} {options} is to be refused: {error}"),
+            Ok(_) => panic!("{at} {options} is to be refused"),
         }
     }
-}
-
-/// The same server at an address that its certificate doesn't name.
-async fn also_at(address: &str, server: String) {
-    let listener = TcpListener::bind(address).await.expect("listen at another address");
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            let mut to = TcpStream::connect(&server).await.expect("connect to the server");
-            // A connection that is refused ends as it likes.
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
-        }
-    });
 }

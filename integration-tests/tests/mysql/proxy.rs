@@ -35,7 +35,12 @@ pub enum Fault {
 impl Proxy {
     /// `server`: host:port.
     pub async fn to(server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
+        Self::at("127.0.0.1", server).await
+    }
+
+    /// Stands at some port of an address of this machine.
+    pub async fn at(address: &str, server: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("listen");
         let address = listener.local_addr().expect("its address").to_string();
         let proxy = Self(Arc::new(State {
             address,
