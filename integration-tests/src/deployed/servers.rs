@@ -1,6 +1,6 @@
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use crate::stack::{self, Server};
+use crate::stack::{self, Server, Shared};
 
 /// One server of each kind. Apps have topics, tables and directories of their own, and may share them.
 #[derive(Debug)]
@@ -36,13 +36,8 @@ impl Servers {
 
     /// The ones that tests of this program share while any of them runs: at most one test of each app.
     pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Servers>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let servers = Self::start();
-            *shared = Arc::downgrade(&servers);
-            servers
-        })
+        static SHARED: Shared<Servers> = Shared::new();
+        SHARED.get(Self::start)
     }
 
     /// Where the user of tests may make tables.

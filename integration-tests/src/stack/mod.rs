@@ -8,6 +8,7 @@
 //! - [`Wanted`]: a server to be: image, ports, environment, files. [`Server`]: one at work.
 //! - `kafka`, `cassandra`, `mysql`, `s3`, `opensearch`, `aws_api`: one server a file, as the apps' documentation sets it up.
 //! - [`Trino`]: the engine that Athena is made of, with the S3 and the Glue it reads from.
+//! - [`Shared`]: servers of one test program's own.
 //! - [`images`]: the table of their images, and how a missing one is made. [`Certificates`]: for TLS.
 //! - `runtime`: where the engine is spoken to. `witness`: logs on failure, and the record of what ran.
 
@@ -22,6 +23,7 @@ pub mod parquet;
 mod runtime;
 mod s3;
 mod server;
+mod shared;
 mod trino;
 mod wanted;
 mod witness;
@@ -35,6 +37,7 @@ pub use opensearch::{opensearch, wanted as wanted_opensearch};
 pub use runtime::block_on;
 pub use s3::{S3_KEY, S3_SECRET, bucket, s3, s3_environment, wanted as wanted_s3};
 pub use server::{Exec, Server};
+pub use shared::Shared;
 pub use trino::{Answer, Trino};
 pub use wanted::{Ready, Wanted, free_port};
 

@@ -12,10 +12,10 @@ mod following;
 mod load;
 mod workers;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use integration_tests::stack::{self, Brokers, Server};
+use integration_tests::stack::{self, Brokers, Server, Shared};
 use integration_tests::wait;
 use millstream_config::Health;
 use millstream_topic::{Outgoing, Topic, Wanted};
@@ -27,15 +27,9 @@ use following::{INSIDE, open};
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The cluster that the tests share while any of them runs: three brokers are half of this machine.
-async fn cluster() -> Arc<Brokers> {
-    static SHARED: Mutex<Weak<Brokers>> = Mutex::const_new(Weak::new());
-    let mut shared = SHARED.lock().await;
-    if let Some(brokers) = shared.upgrade() {
-        return brokers;
-    }
-    let brokers = Arc::new(Brokers::start(3).await);
-    *shared = Arc::downgrade(&brokers);
-    brokers
+fn cluster() -> Arc<Brokers> {
+    static SHARED: Shared<Brokers> = Shared::new();
+    SHARED.get(|| Arc::new(stack::block_on(Brokers::start(3))))
 }
 
 fn url(brokers: &Brokers, options: &str) -> String {
@@ -57,7 +51,7 @@ fn until_in_sync(server: &Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_few_replicas_are_told_and_waited_for() {
-    let brokers = cluster().await;
+    let brokers = tokio::task::spawn_blocking(cluster).await.expect("start brokers");
     let _alone = ALONE.lock().await;
     let kafka = open(&url(&brokers, ""), &["delivery.timeout.ms=8000"]).expect("open topics");
     let topic = Topic::named("strict").partitions(1);

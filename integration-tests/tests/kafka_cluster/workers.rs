@@ -76,7 +76,7 @@ async fn loads(brokers: &Brokers) -> Vec<Load> {
 
 #[test]
 fn workers_come_and_go_while_brokers_restart() {
-    let cluster = Cluster::on(stack::block_on(cluster()));
+    let cluster = Cluster::on(cluster());
     let _alone = ALONE.blocking_lock();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime for the members");
     let loads = runtime.block_on(loads(&cluster.brokers));

@@ -1,9 +1,9 @@
 //! Apps whose lake is on S3, with its tables in Glue.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use integration_tests::Data;
-use integration_tests::stack::{self, Answer, Trino};
+use integration_tests::stack::{self, Answer, Shared, Trino};
 use serde_json::{Value, json};
 
 /// A directory of the bucket and a database of Glue that no other test has, and both apps that have a lake.
@@ -17,13 +17,8 @@ pub struct Lake {
 
 /// The servers, which tests share while any of them runs.
 fn shared() -> Arc<Trino> {
-    static SHARED: Mutex<Weak<Trino>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let servers = Trino::start();
-        *shared = Arc::downgrade(&servers);
-        servers
-    })
+    static SHARED: Shared<Trino> = Shared::new();
+    SHARED.get(Trino::start)
 }
 
 impl Lake {
