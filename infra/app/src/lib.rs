@@ -8,6 +8,7 @@
 //! - [`produce`], [`process`], [`serve`], [`check`], [`plan`], [`health`]: the verbs.
 //! - [`console`]: lets the workers know of each other, and shows them on a page.
 //! - [`progress`]: what a person sees while work goes on.
+//! - `supervised`: what systemd is told of a verb that runs on.
 //! - [`golden`]: runs an app's golden cases.
 
 #![allow(clippy::print_stdout, reason = "standard output is what a command is for")]
@@ -27,6 +28,7 @@ pub mod produce;
 pub mod progress;
 pub mod serve;
 mod setup;
+mod supervised;
 
 pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve, ServePages};
 pub use command::main;

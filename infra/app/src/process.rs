@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Bars;
-use crate::{Setup, console};
+use crate::{Setup, console, supervised};
 
 /// A pipeline at work.
 pub struct Running {
@@ -21,10 +21,13 @@ pub async fn process(setup: &Setup, until_caught_up: bool, stop: CancellationTok
     let watching: Vec<_> =
         running.iter().map(|running| tokio::spawn(bars.follow(running.status.clone()))).collect();
     let ended_all = CancellationToken::new();
+    // A task of its own: it beats as long as the runtime has a thread for tasks.
+    let telling = tokio::spawn(supervised::pipelines(supervised::statuses(&running), stop.clone()));
     let console = console::start(setup, running, until_caught_up, &bars, &ended_all)?;
     let ended = join(work, &stop, until_caught_up).await;
     ended_all.cancel();
     console.await;
+    telling.abort();
     for watcher in watching {
         // A watcher ends with its pipeline; it has nothing to tell but what was shown.
         let _ = watcher.await;

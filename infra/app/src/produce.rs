@@ -4,6 +4,7 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Bars;
+use crate::supervised::supervised;
 use crate::{ProduceOptions, Sent, Setup};
 
 /// Runs the app's producer until it ends or `stop`, and shows how much it sent.
@@ -15,7 +16,10 @@ pub async fn produce(
     let sent = Sent::default();
     let bars = Bars::new();
     let bar = bars.produced(setup.app.name, options.limit);
-    let producing = setup.produce(options, sent.clone(), stop, |line| eprintln!("{line}"));
+    let producing = setup.produce(options, sent.clone(), stop.clone(), |line| eprintln!("{line}"));
+    let line = || format!("{} records sent {}", sent.get(), sent.said());
+    // Up as soon as its settings are known to be good: topics that can't be reached are tried until they can.
+    let producing = supervised(producing, std::future::ready(()), &stop, line);
     tokio::pin!(producing);
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     let ended = loop {

@@ -112,12 +112,17 @@ impl Bar {
 
 fn show(bar: &ProgressBar, status: &Status) {
     bar.set_position(status.totals.events());
+    bar.set_message(standing(status));
+}
+
+/// How a pipeline stands, in words.
+pub(crate) fn standing(status: &Status) -> String {
     let lag = status.lag();
     let dead = match status.totals.dead_lettered {
         0 => String::new(),
         dead => format!(" · {dead} dead-lettered"),
     };
-    let text = match &status.state {
+    match &status.state {
         State::Starting => "starting".to_owned(),
         State::Running if lag == 0 => format!("caught up{dead}"),
         State::Running => format!("lag {lag}{dead}"),
@@ -125,6 +130,5 @@ fn show(bar: &ProgressBar, status: &Status) {
         State::Retrying(why) => format!("retrying: {why}"),
         State::Stopped(why) => format!("stopped: {why}"),
         State::Done => format!("done{dead}"),
-    };
-    bar.set_message(text);
+    }
 }

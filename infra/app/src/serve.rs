@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::supervised::supervised;
 use crate::{Serve, Setup};
 
 /// Where the app's settings say that its pages are: `[serve] listen`.
@@ -24,8 +25,10 @@ pub async fn serve(
     let listener = millstream_web::bind(address, false)
         .await
         .with_context(|| format!("serve {}; choose another address by --listen", setup.app.name))?;
-    eprintln!("{}: http://{}/", setup.app.name, listener.local_addr()?);
-    on(setup, listener, stop, |line| eprintln!("{line}")).await
+    let line = format!("http://{}/", listener.local_addr()?);
+    eprintln!("{}: {line}", setup.app.name);
+    let serving = on(setup, listener, stop.clone(), |line| eprintln!("{line}"));
+    supervised(serving, std::future::ready(()), &stop, || line.clone()).await
 }
 
 /// Shows the app's pages on a listener until `stop`.
