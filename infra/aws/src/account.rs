@@ -1,5 +1,4 @@
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use aws_sdk_s3::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use millstream_config::{Endpoint, EndpointError, Secret};
-use openssl::x509::X509;
+use millstream_config::{AwsAccess, Endpoint, EndpointError};
 use tokio::sync::Mutex;
 
 use crate::AwsError;
@@ -21,26 +19,15 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TIMEOUT_S: u64 = 30;
 /// Where AWS's own region of that name is not meant, its name has to be something all the same.
 const ELSEWHERE: &str = "us-east-1";
-const CREDENTIALS: &str = "leave them out: they are taken from the environment, a profile or a role, as by AWS's own tools";
-/// X.509 counts its versions from 0.
-const V3: i32 = 2;
 
 /// Whose AWS it is and how it is reached. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Account(Arc<Inner>);
 
 struct Inner {
-    region: Option<String>,
-    profile: Option<String>,
-    endpoint: Option<String>,
-    /// PEM of the authorities to be trusted.
-    ca: Option<Vec<u8>>,
-    timeout: Duration,
-    keys: Option<(String, Secret)>,
-    setting: String,
+    access: AwsAccess,
     /// Made when first used, and anew once the credentials were no good.
     config: Mutex<Option<SdkConfig>>,
 }
@@ -48,47 +35,21 @@ struct Inner {
 impl Account {
     /// What AWS's own tools would take.
     pub fn ambient(setting: &str) -> Self {
-        Self(Arc::new(Inner {
-            region: None,
-            profile: None,
-            endpoint: None,
-            ca: None,
-            timeout: Duration::from_secs(TIMEOUT_S),
-            keys: None,
-            setting: setting.to_owned(),
-            config: Mutex::default(),
-        }))
+        Self::of(AwsAccess::ambient(setting))
     }
 
     /// The options of a URL that say so.
     pub fn take(url: &mut Endpoint) -> Result<Self, EndpointError> {
-        let endpoint = url.take("endpoint");
-        if let Some(endpoint) = &endpoint {
-            check_endpoint(url, endpoint)?;
-        }
-        let ca = match url.take("ca") {
-            Some(file) => Some(authorities(url, Path::new(&file))?),
-            None => None,
-        };
-        let timeout = url.take_number("timeout", "a number of seconds")?.unwrap_or(TIMEOUT_S);
-        if timeout == 0 {
-            return Err(url.refused("timeout can't be 0", "leave it out, or say 1"));
-        }
-        Ok(Self(Arc::new(Inner {
-            region: url.take("region"),
-            profile: url.take("profile"),
-            endpoint,
-            ca,
-            timeout: Duration::from_secs(timeout),
-            keys: keys(url)?,
-            setting: url.key.clone(),
-            config: Mutex::default(),
-        })))
+        AwsAccess::take(url).map(Self::of)
+    }
+
+    fn of(access: AwsAccess) -> Self {
+        Self(Arc::new(Inner { access, config: Mutex::default() }))
     }
 
     /// The setting it comes from, for messages.
     pub fn setting(&self) -> &str {
-        &self.0.setting
+        &self.0.access.setting
     }
 
     /// Forgets the credentials: AWS's files, environment and processes are read again.
@@ -121,7 +82,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Account({})", self.0.setting)
+        write!(f, "Account({})", self.0.access.setting)
     }
 }
 
@@ -129,7 +90,7 @@ impl Inner {
     async fn load(&self) -> Result<SdkConfig, AwsError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(self.timeout)
+            .operation_attempt_timeout(self.access.timeout)
             .build();
         let retries = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS)
@@ -139,17 +100,17 @@ impl Inner {
             .http_client(self.http_client()?)
             .timeout_config(timeouts)
             .retry_config(retries);
-        let elsewhere = self.endpoint.as_ref().map(|_| ELSEWHERE.to_owned());
-        if let Some(region) = self.region.clone().or(elsewhere) {
+        let elsewhere = self.access.endpoint.as_ref().map(|_| ELSEWHERE.to_owned());
+        if let Some(region) = self.access.region.clone().or(elsewhere) {
             loader = loader.region(Region::new(region));
         }
-        if let Some(profile) = &self.profile {
+        if let Some(profile) = &self.access.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = &self.access.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        if let Some((key, secret)) = &self.keys {
+        if let Some((key, secret)) = &self.access.keys {
             let keys = Credentials::new(key, secret.expose(), None, None, "setting");
             loader = loader.credentials_provider(keys);
         }
@@ -159,19 +120,19 @@ impl Inner {
             None => Err(AwsError::refused(
                 "find AWS",
                 "no region is configured",
-                format!("add region=… to {}, or set AWS_REGION", self.setting),
+                format!("add region=… to {}, or set AWS_REGION", self.access.setting),
             )),
         }
     }
 
     fn http_client(&self) -> Result<SharedHttpClient, AwsError> {
-        let trusted = match &self.ca {
+        let trusted = match &self.access.ca {
             Some(pem) => TrustStore::empty().with_pem_certificate(pem.clone()),
             None => TrustStore::default(),
         };
         let context = TlsContext::builder().with_trust_store(trusted).build();
         let context = context.map_err(|error| {
-            let remedy = format!("correct ca=… of {}", self.setting);
+            let remedy = format!("correct ca=… of {}", self.access.setting);
             AwsError::refused("set up TLS for AWS", error.to_string(), remedy)
         })?;
         Ok(Builder::new()
@@ -179,43 +140,4 @@ impl Inner {
             .tls_context(context)
             .build_https())
     }
-}
-
-fn check_endpoint(url: &Endpoint, endpoint: &str) -> Result<(), EndpointError> {
-    let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
-    match host {
-        Some(host) if host.contains('@') => {
-            Err(url.refused("its endpoint holds credentials", CREDENTIALS))
-        }
-        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(()),
-        _ => {
-            let why = format!("endpoint={endpoint} is no address");
-            Err(url.refused(why, "write endpoint=https://host[:port]"))
-        }
-    }
-}
-
-fn keys(url: &Endpoint) -> Result<Option<(String, Secret)>, EndpointError> {
-    match (url.user.is_empty(), url.password.is_empty()) {
-        (true, _) => Ok(None),
-        (false, false) => Ok(Some((url.user.clone(), url.password.clone()))),
-        (false, true) => {
-            let why = format!("it names access key {} without its secret", url.user);
-            Err(url.refused(why, CREDENTIALS))
-        }
-    }
-}
-
-/// A file of certificates, checked: the TLS library takes bad ones for a bug and panics.
-fn authorities(url: &Endpoint, file: &Path) -> Result<Vec<u8>, EndpointError> {
-    let shown = file.display();
-    let remedy = || "name a PEM file with the authorities' X.509 v3 certificates".to_owned();
-    let pem = std::fs::read(file)
-        .map_err(|error| url.refused(format!("read ca={shown}: {error}"), remedy()))?;
-    let certificates = X509::stack_from_pem(&pem)
-        .map_err(|error| url.refused(format!("ca={shown} is no PEM: {error}"), remedy()))?;
-    if certificates.is_empty() || certificates.iter().any(|one| one.version() != V3) {
-        return Err(url.refused(format!("ca={shown} has none, or others"), remedy()));
-    }
-    Ok(pem)
 }

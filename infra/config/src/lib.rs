@@ -9,7 +9,8 @@
 //! - [`Settings`]: the layers put together; sections read by type, values asked for their [`Origin`]
 //! - [`Problem`], [`Problems`]: what is wrong with which key, where it says so, what was expected
 //! - [`Secret`]: a text that isn't shown
-//! - [`Endpoint`]: a server's URL, with its options; [`Finding`]: how what a setting names was found to be
+//! - [`Endpoint`]: a server's URL, with its options; [`AwsAccess`]: those of AWS's services;
+//!   [`Finding`]: how what a setting names was found to be
 //! - `setting`: one setting with its default, its type and the comment that explains it
 //! - `defaults`, `file`, `environment`: the three layers, lowest first
 //! - `nearest`: what a misspelt key was meant to be
@@ -24,6 +25,7 @@
 //! or is within one letter of a top-level setting. The last two are refused as typos when they
 //! name none. All others, such as `WEATHER_HOME`, belong to somebody else and are passed over.
 
+mod aws;
 mod defaults;
 mod endpoint;
 mod environment;
@@ -36,6 +38,7 @@ mod secret;
 mod setting;
 mod settings;
 
+pub use aws::AwsAccess;
 pub use endpoint::{Endpoint, EndpointError, Tls};
 pub use finding::{Finding, Health};
 pub use origin::Origin;

@@ -115,7 +115,7 @@ impl fmt::Debug for Connection {
 async fn connect(options: &Options) -> Result<Client, SinkError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(options.timeout)
+        .operation_attempt_timeout(options.access.timeout)
         .build();
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
@@ -125,14 +125,14 @@ async fn connect(options: &Options) -> Result<Client, SinkError> {
         .http_client(http_client(options)?)
         .timeout_config(timeouts)
         .retry_config(retries);
-    let elsewhere = options.endpoint.as_ref().map(|_| ELSEWHERE.to_owned());
-    if let Some(region) = options.region.clone().or(elsewhere) {
+    let elsewhere = options.access.endpoint.as_ref().map(|_| ELSEWHERE.to_owned());
+    if let Some(region) = options.access.region.clone().or(elsewhere) {
         loader = loader.region(Region::new(region));
     }
-    if let Some(profile) = &options.profile {
+    if let Some(profile) = &options.access.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some((key, secret)) = &options.keys {
+    if let Some((key, secret)) = &options.access.keys {
         let keys = Credentials::new(key, secret.expose(), None, None, "setting");
         loader = loader.credentials_provider(keys);
     }
@@ -141,13 +141,13 @@ async fn connect(options: &Options) -> Result<Client, SinkError> {
         return Err(SinkError::refused(
             format!("connect to {}", options.place()),
             "no region is configured",
-            format!("add region=… to {}, or set AWS_REGION", options.setting),
+            format!("add region=… to {}, or set AWS_REGION", options.access.setting),
         ));
     }
-    let elsewhere = options.endpoint.is_some() || shared.endpoint_url().is_some();
+    let elsewhere = options.access.endpoint.is_some() || shared.endpoint_url().is_some();
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .force_path_style(options.path_style.unwrap_or(elsewhere));
-    if let Some(endpoint) = &options.endpoint {
+    if let Some(endpoint) = &options.access.endpoint {
         config = config.endpoint_url(endpoint);
     }
     if !options.checksum {
@@ -159,7 +159,7 @@ async fn connect(options: &Options) -> Result<Client, SinkError> {
 }
 
 fn http_client(options: &Options) -> Result<SharedHttpClient, SinkError> {
-    let trusted = match &options.ca {
+    let trusted = match &options.access.ca {
         Some(pem) => TrustStore::empty().with_pem_certificate(pem.clone()),
         None => TrustStore::default(),
     };
@@ -168,7 +168,7 @@ fn http_client(options: &Options) -> Result<SharedHttpClient, SinkError> {
         SinkError::refused(
             format!("set up TLS for {}", options.place()),
             error.to_string(),
-            format!("correct ca=… of {}", options.setting),
+            format!("correct ca=… of {}", options.access.setting),
         )
     })?;
     Ok(Builder::new()

@@ -139,7 +139,7 @@ impl S3Store {
             false => Err(SinkError::refused(
                 format!("list {prefix} of {}", self.0.options.place()),
                 "this store doesn't list in byte order",
-                format!("name another one in {}", self.0.options.setting),
+                format!("name another one in {}", self.0.options.access.setting),
             )),
         }
     }

@@ -145,7 +145,7 @@ impl S3Store {
     }
 
     fn unencrypted(&self) -> Option<Finding> {
-        let endpoint = self.0.options.endpoint.as_deref()?;
+        let endpoint = self.0.options.access.endpoint.as_deref()?;
         let host = endpoint.strip_prefix("http://")?;
         let here = ["localhost", "127.", "[::1]"].iter().any(|here| host.starts_with(here));
         (!here).then(|| {

@@ -100,7 +100,7 @@ impl Answer<'_> {
     fn meaning(&self, doing: &Doing<'_>) -> Fault {
         let why = self.told();
         let Doing { action, options, .. } = doing;
-        let setting = &options.setting;
+        let setting = &options.access.setting;
         let refused = |remedy: String| Fault::Other(doing.refused(&why, remedy));
         match (self.status, self.code) {
             (_, "NoSuchBucket") => {
@@ -178,7 +178,7 @@ impl Answer<'_> {
         let bucket = &options.bucket;
         format!(
             "create it by Terraform or by `aws s3 mb s3://{bucket}`, or, for a demo, add create=on to {}",
-            options.setting
+            options.access.setting
         )
     }
 

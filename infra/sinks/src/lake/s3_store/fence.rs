@@ -81,6 +81,9 @@ fn unfenced(store: &S3Store, why: &str) -> SinkError {
         format!(
             "this store doesn't keep to If-None-Match ({why}), so workers could count events twice"
         ),
-        format!("name one that does in {}: AWS S3, MinIO or versitygw, say", options.setting),
+        format!(
+            "name one that does in {}: AWS S3, MinIO or versitygw, say",
+            options.access.setting
+        ),
     )
 }

@@ -230,7 +230,7 @@ impl S3Store {
 
     /// As long as so much data may take.
     fn patience(&self, bytes: u64) -> aws_sdk_s3::config::Builder {
-        let timeout = self.0.options.timeout + Duration::from_secs(bytes / SLOWEST);
+        let timeout = self.0.options.access.timeout + Duration::from_secs(bytes / SLOWEST);
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout).build();
         aws_sdk_s3::Config::builder().timeout_config(timeouts)
     }
