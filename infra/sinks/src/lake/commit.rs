@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use millstream_engine::batch::byte_count;
 use millstream_engine::ledger::{Entry, EntryKind};
 use millstream_engine::{Outcome, Range, SinkError};
 use millstream_topic::TopicPartition;
@@ -13,6 +14,10 @@ use super::store::{Put, Stored};
 
 /// Files written at once.
 const AT_ONCE: usize = 8;
+
+/// Making the files of so many rows, and so many bytes of them, takes less than handing them to another thread.
+const FEW_ROWS: usize = 512;
+const FEW_BYTES: usize = 256 << 10;
 
 /// A range with its files, before it is known as which try it goes.
 pub(super) struct Draft<'a> {
@@ -51,7 +56,7 @@ impl LakeSink {
         }
         let batches: Vec<_> = range.rows.iter().map(|rows| rows.batch.clone()).collect();
         let (layout, own) = (self.layout.clone(), (at.clone(), entry.clone()));
-        let made = tokio::task::spawn_blocking(move || {
+        let make = move || {
             let files = layout.encode(&own.0, &own.1, &batches)?.into_iter();
             let named = files.map(|file| Made {
                 crc32: crc32fast::hash(&file.bytes),
@@ -60,8 +65,13 @@ impl LakeSink {
                 bytes: file.bytes,
             });
             Ok::<_, arrow::error::ArrowError>(named.collect())
-        });
-        let files = made.await.map_err(|error| SinkError::unavailable(doing(), error))?;
+        };
+        let files = match is_small(range) {
+            true => make(),
+            false => tokio::task::spawn_blocking(make)
+                .await
+                .map_err(|error| SinkError::unavailable(doing(), error))?,
+        };
         let files = files.map_err(|error| {
             refuse(error.to_string(), "make the transform's rows fit the table's columns")
         })?;
@@ -198,6 +208,12 @@ impl LakeSink {
             }
         }
     }
+}
+
+fn is_small(range: &Range) -> bool {
+    let rows: usize = range.rows.iter().map(|rows| rows.batch.num_rows()).sum();
+    let held: usize = range.rows.iter().map(|rows| byte_count(&rows.batch)).sum();
+    rows <= FEW_ROWS && held <= FEW_BYTES
 }
 
 /// A range that does not begin where the last one ended would lose or repeat offsets.

@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod interleaved;
 mod ledger;
+mod mutants;
 mod reading;
 mod tables;
 mod world;
