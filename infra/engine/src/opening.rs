@@ -34,6 +34,37 @@ pub(crate) async fn open(
     fingerprint: &str,
     at: &TopicPartition,
 ) -> Result<(Assignment, Standing, Bounds), Blocked> {
+    let mut looked = look(topics, sink, pipeline, fingerprint, at).await?;
+    let mut ended = None;
+    // Records came after the topic was looked at, and another worker has them in the sink already; a log that is damaged
+    // ends where it ended.
+    while looked.standing.entry().next() > looked.bounds.end
+        && ended.replace(looked.bounds.end) != Some(looked.bounds.end)
+    {
+        looked = look(topics, sink, pipeline, fingerprint, at).await?;
+    }
+    let Looked { assignment, standing, bounds, ends } = looked;
+    check(topics, &assignment, standing.entry(), bounds).await?;
+    sink.reaches(&at.topic, &ends).await?;
+    Ok((assignment, standing, bounds))
+}
+
+/// Topic and sink, one after the other: between the two anybody may have done anything.
+struct Looked {
+    assignment: Assignment,
+    standing: Standing,
+    bounds: Bounds,
+    /// Of all the topic's partitions.
+    ends: Vec<i64>,
+}
+
+async fn look(
+    topics: &dyn Backend,
+    sink: &mut dyn Sink,
+    pipeline: &str,
+    fingerprint: &str,
+    at: &TopicPartition,
+) -> Result<Looked, Blocked> {
     let info = topics.info(&at.topic).await?;
     let info = info.ok_or_else(|| Blocked::Stop(format!("topic {} is gone", at.topic)))?;
     let bounds = info.partitions.get(at.partition as usize).copied();
@@ -46,10 +77,8 @@ pub(crate) async fn open(
         fingerprint: fingerprint.to_owned(),
     };
     let standing = sink.open(&assignment).await?;
-    check(topics, &assignment, standing.entry(), bounds).await?;
-    let ends: Vec<i64> = info.partitions.iter().map(|bounds| bounds.end).collect();
-    sink.reaches(&at.topic, &ends).await?;
-    Ok((assignment, standing, bounds))
+    let ends = info.partitions.iter().map(|bounds| bounds.end).collect();
+    Ok(Looked { assignment, standing, bounds, ends })
 }
 
 async fn check(
@@ -116,4 +145,49 @@ async fn same_last_record(
          it as it is: {remedy}",
         seen.offset,
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use millstream_topic::memory::Memory;
+    use millstream_topic::{Outgoing, Topic, Topics};
+
+    use super::*;
+    use crate::sink::{Outcome, Range};
+
+    /// A sink that another worker brings forward, by records that came after the topic was looked at.
+    struct Moving(Memory);
+
+    #[async_trait]
+    impl Sink for Moving {
+        async fn open(&mut self, assignment: &Assignment) -> Result<Standing, SinkError> {
+            self.0.append("events", vec![Outgoing::keyed("k", "v")]).await.unwrap();
+            Ok(Standing::At(Entry { seq: 1, end: 0, ..Entry::genesis(assignment, 0) }))
+        }
+
+        async fn commit(&mut self, _: &Assignment, _: &Range) -> Result<Outcome, SinkError> {
+            unreachable!("nothing is committed")
+        }
+
+        async fn ledger(
+            &mut self,
+            _: &TopicPartition,
+            _: u64,
+            _: usize,
+        ) -> Result<Vec<Entry>, SinkError> {
+            unreachable!("nobody reads it")
+        }
+    }
+
+    #[tokio::test]
+    async fn records_that_came_after_the_first_look_are_no_damaged_log() {
+        let topics = Memory::new();
+        topics.ensure(&Topic::new("events").partitions(1)).await.unwrap();
+        let mut sink = Moving(topics.clone());
+        let at = TopicPartition::new("events", 0);
+        let (_, standing, bounds) =
+            open(&topics, &mut sink, "app.pipeline", "f", &at).await.unwrap();
+        assert!(standing.entry().next() <= bounds.end, "{standing:?}, {bounds:?}");
+    }
 }

@@ -131,6 +131,7 @@ impl Worker {
     async fn committed(&mut self, at: &TopicPartition, mut open: OpenRange, closed: Closed) {
         let entry = closed.range.entry;
         self.count(at, &entry, closed.since.elapsed());
+        tracing::debug!(pipeline = self.id, "{at}: committed {}..={}", entry.start, entry.end);
         if let Some(first) = closed.letters.first() {
             tracing::warn!(
                 pipeline = self.id,

@@ -168,9 +168,11 @@ impl Starting<'_> {
                 tracing::warn!(pipeline = self.pipeline.id(), "{failed}; trying until it works");
             }
             self.status.send_modify(|status| status.state = State::Retrying(failed));
+            // Stopped is stopped, also where both came while the process was paused.
             tokio::select! {
-                () = tokio::time::sleep(backoff.next()) => {}
+                biased;
                 () = self.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(backoff.next()) => {}
             }
         }
     }

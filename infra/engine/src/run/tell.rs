@@ -62,6 +62,9 @@ impl Worker {
 
     /// Keeps for whoever watches that something happened; the oldest gives way.
     pub(super) fn happened(&mut self, what: What, partitions: &[TopicPartition], why: &str) {
+        for at in partitions {
+            tracing::debug!(pipeline = self.id, "{at}: {what:?}: {why}");
+        }
         if self.happenings.len() >= HAPPENINGS {
             self.happenings.pop_front();
         }

@@ -77,7 +77,13 @@ fn range(
     let worked = batch::work(pipeline, records, version);
     let (seq, buckets) = (entry.seq, &entry.buckets);
     let dead: Vec<i64> = worked.dead.iter().map(|dead| records[dead.index].offset).collect();
-    if dead != buckets.dead {
+    // Compaction may have taken some of what was there; nothing ever comes.
+    let shrinks = pipeline.is_compacted();
+    let as_told = match shrinks {
+        true => dead.iter().all(|offset| buckets.dead.contains(offset)),
+        false => dead == buckets.dead,
+    };
+    if !as_told {
         report.problem(format!("{at}: range {seq} dead-lettered other records than it should"));
     }
     let absent = (entry.end - entry.start + 1) - records.len() as i64;
@@ -88,7 +94,8 @@ fn range(
         ("absent", buckets.absent_count(), absent as u64),
         ("rows", entry.rows, batch::row_count(&worked.rows)),
     ] {
-        if told != found {
+        let fewer = if bucket == "absent" { told < found } else { found < told };
+        if told != found && !(shrinks && fewer) {
             report.problem(format!("{at}: range {seq} tells {told} {bucket}, its records {found}"));
         }
     }

@@ -298,3 +298,16 @@ async fn memory_stays_within_its_bound() {
     worker.until_delivered(5_000).await;
     stage.assert_exact(5_000).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn verify_knows_that_compaction_takes_records_that_were_worked_off() {
+    let stage = Stage::compacted(MemoryTarget::upsert("t", &["id"])).await;
+    for _ in 0..3 {
+        stage.send(0, 60).await;
+    }
+    stage.catch_up().await.expect("catch up");
+    stage.topics.compact("events").expect("compact");
+    let report = stage.verify().await;
+    assert!(report.is_exact(), "{report:#?}");
+    assert_eq!((report.delivered, report.absent, stage.numbers().len()), (180, 0, 60));
+}

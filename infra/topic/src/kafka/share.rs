@@ -50,24 +50,33 @@ impl Share {
         self.slots.iter_mut().find(|slot| slot.at == *at)
     }
 
-    /// Keeps a fetched record, if it is wanted.
-    pub(super) fn take(&mut self, message: &BorrowedMessage<'_>) {
+    /// Keeps a fetched record, if it is wanted. Tells whether something was sent off.
+    pub(super) fn take(&mut self, message: &BorrowedMessage<'_>) -> bool {
         let (topic, partition) = (message.topic(), message.partition());
         if !self.slots.get(self.current).is_some_and(|slot| slot.is(topic, partition)) {
             let place = self.slots.iter().position(|slot| slot.is(topic, partition));
-            let Some(place) = place else { return };
+            let Some(place) = place else { return false };
             self.current = place;
         }
         let slot = &mut self.slots[self.current];
         if !slot.is_active() {
-            return;
+            return false;
         }
-        self.bytes += slot.take(record(message));
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let record = record(message, |part| slot.keep(part));
+        self.bytes += slot.take(record);
+        self.since.get_or_insert_with(Instant::now);
         if slot.len() >= RECORDS || slot.bytes() >= BYTES {
             self.flush(self.current);
         }
-        if self.bytes >= ALL_BYTES || since.elapsed() >= LINGER {
+        if self.bytes >= ALL_BYTES {
+            self.flush_all();
+        }
+        !self.outbox.is_empty()
+    }
+
+    /// Sends off what has waited for long enough.
+    pub(super) fn flush_late(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed() >= LINGER) {
             self.flush_all();
         }
     }

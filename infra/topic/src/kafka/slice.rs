@@ -71,7 +71,7 @@ fn fill(reader: &Reader, max: usize, slice: &mut Slice) -> Result<(), KafkaError
                 // Something of the assignment before would be below.
                 if message.offset() >= slice.next {
                     slice.next = message.offset() + 1;
-                    slice.records.push(record(&message));
+                    slice.records.push(record(&message, Bytes::copy_from_slice));
                     deadline = Instant::now() + PATIENCE;
                 }
             }
@@ -119,8 +119,11 @@ pub(super) fn list(at: &TopicPartition, offset: i64) -> TopicPartitionList {
     list
 }
 
-/// A copy of the message, in our words.
-pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
+/// A copy of the message, in our words; `keep` copies key and value.
+pub(super) fn record(
+    message: &BorrowedMessage<'_>,
+    mut keep: impl FnMut(&[u8]) -> Bytes,
+) -> Record {
     let headers = message.headers().map(|headers| {
         let owned = headers.iter().map(|header| {
             (header.key.to_owned(), Bytes::copy_from_slice(header.value.unwrap_or_default()))
@@ -130,8 +133,8 @@ pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
     Record {
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
+        key: message.key().map(&mut keep),
+        value: message.payload().map(&mut keep),
         headers: headers.unwrap_or_default(),
     }
 }

@@ -1,4 +1,12 @@
+use std::ops::RangeInclusive;
+
+use bytes::{Bytes, BytesMut};
+
 use crate::{Bounds, Event, Record, TopicPartition};
+
+/// How large the pieces of memory are that keys and values are copied into: as much as the event at hand holds already,
+/// within these bounds. One allocation a record would cost more than the copying.
+const PIECE: RangeInclusive<usize> = 1 << 10..=64 << 10;
 
 /// One partition that is ours: what its delivery has come to.
 #[derive(Debug)]
@@ -24,6 +32,9 @@ pub(super) struct Slot {
     /// Records that make the next event.
     batch: Vec<Record>,
     bytes: usize,
+    /// What is left of the piece of memory that keys and values are copied into. Of this partition alone: who holds a
+    /// record back holds no other partition's with it.
+    piece: BytesMut,
 }
 
 /// An event of one partition, on its way to the consumer.
@@ -49,6 +60,7 @@ impl Slot {
             end_told: None,
             batch: Vec::new(),
             bytes: 0,
+            piece: BytesMut::new(),
         }
     }
 
@@ -83,6 +95,19 @@ impl Slot {
         self.bytes += size;
         self.batch.push(record);
         size
+    }
+
+    /// A copy of a key or value.
+    pub(super) fn keep(&mut self, part: &[u8]) -> Bytes {
+        if part.len() > *PIECE.end() {
+            return Bytes::copy_from_slice(part);
+        }
+        if self.piece.capacity() < part.len() {
+            let size = self.bytes.clamp(*PIECE.start(), *PIECE.end()).max(part.len());
+            self.piece = BytesMut::with_capacity(size);
+        }
+        self.piece.extend_from_slice(part);
+        self.piece.split().freeze()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -147,6 +172,15 @@ mod tests {
         slot.take(record(2));
         let delivery = slot.flush().expect("one record");
         assert_eq!((delivery.generation, slot.next), (2, 3));
+    }
+
+    #[test]
+    fn what_is_kept_stays_as_it_was_whatever_comes_after() {
+        let mut slot = Slot::new(TopicPartition::new("t", 0));
+        let parts: Vec<Vec<u8>> =
+            [0, 1, 700, 400, 1 << 10, 65 << 10, 3].map(|size| vec![size as u8; size]).into();
+        let kept: Vec<_> = parts.iter().map(|part| slot.keep(part)).collect();
+        assert!(kept.iter().zip(&parts).all(|(kept, part)| kept == part));
     }
 
     #[test]

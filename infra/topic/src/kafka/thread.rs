@@ -20,6 +20,8 @@ use super::slot::Delivery;
 
 /// How long to wait for one more record before what there is is sent off.
 const LINGER: Duration = Duration::from_millis(2);
+/// So many records are taken before commands are looked for.
+const AT_ONCE: usize = 1000;
 /// How long to rest at most when there is nothing to do. librdkafka wakes the thread earlier.
 const REST: Duration = Duration::from_millis(100);
 /// How long the consumer may take nothing before fetching is stopped. Pausing throws away what
@@ -51,7 +53,11 @@ pub(super) fn run(consumer: BaseConsumer<Member>, outlet: &Outlet) {
         match consumer.poll(LINGER) {
             Some(Ok(message)) => {
                 member.quiet.fine(member.group());
-                member.share().take(&message);
+                let sent_off = member.share().take(&message);
+                if let Some(error) = (!sent_off).then(|| take_more(&consumer, &member)).flatten() {
+                    on_error(&consumer, &member, error, &mut complaints);
+                }
+                member.share().flush_late();
             }
             Some(Err(error)) => on_error(&consumer, &member, error, &mut complaints),
             None => {
@@ -63,6 +69,19 @@ pub(super) fn run(consumer: BaseConsumer<Member>, outlet: &Outlet) {
             }
         }
     }
+}
+
+/// Takes what librdkafka has at hand, until something is sent off: between two of these records there is nothing else
+/// to be looked after. Gives the error that came instead of a record.
+fn take_more(consumer: &BaseConsumer<Member>, member: &Member) -> Option<KafkaError> {
+    for _ in 0..AT_ONCE {
+        match consumer.poll(Duration::ZERO)? {
+            Ok(message) if member.share().take(&message) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(error),
+        }
+    }
+    None
 }
 
 /// What is left over from earlier rounds.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -49,29 +50,57 @@ pub(super) fn look(settings: &Settings) -> Option<Version> {
     let client = FutureProducer::from_config_and_context(&config, heard.clone()).ok();
     let client: FutureProducer<Heard> = client?;
     client.client().fetch_metadata(None, PATIENCE).ok()?;
+    // The log is carried over by a thread of its own, which may be behind the answer.
+    heard.wait(PATIENCE);
     heard.version()
 }
 
-/// Requests by number, and the newest version of each.
+/// What a broker's log has told.
 #[derive(Clone, Debug, Default)]
-struct Heard(Arc<Mutex<BTreeMap<i16, i16>>>);
+struct Heard(Arc<(Mutex<Told>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// Requests by number, and the newest version of each.
+    newest: BTreeMap<i16, i16>,
+    /// What follows from them was told, so all were.
+    whole: bool,
+}
 
 impl Heard {
-    /// `…  ApiKey Produce (0) Versions 0..13`
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until all was told. Blocks.
+    fn wait(&self, at_most: Duration) {
+        let (_, changed) = &*self.0;
+        // Whether it came in time is seen by what was told.
+        let _ = changed.wait_timeout_while(self.told(), at_most, |told| !told.whole);
+    }
+
+    /// `…  ApiKey Produce (0) Versions 0..13`, a line a request, then `…  Enabling feature MsgVer1` and the like.
+    fn hear(&self, line: &str) {
+        if self.take(line).is_none() && line.contains("abling feature ") {
+            self.told().whole = true;
+            self.0.1.notify_all();
+        }
+    }
+
     fn take(&self, line: &str) -> Option<()> {
         let (_, rest) = line.split_once("ApiKey ")?;
         let (_, rest) = rest.split_once('(')?;
         let (request, rest) = rest.split_once(')')?;
         let (_, newest) = rest.rsplit_once("..")?;
         let (request, newest) = (request.parse().ok()?, newest.trim().parse().ok()?);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request, newest);
+        self.told().newest.insert(request, newest);
         Some(())
     }
 
     fn version(&self) -> Option<Version> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = self.told();
         let knows = |(request, version, _): &&(i16, i16, Version)| {
-            heard.get(request).is_some_and(|newest| newest >= version)
+            told.newest.get(request).is_some_and(|newest| newest >= version)
         };
         CAME.iter().find(knows).map(|(_, _, came)| *came)
     }
@@ -79,7 +108,7 @@ impl Heard {
 
 impl ClientContext for Heard {
     fn log(&self, _: RDKafkaLogLevel, _: &str, message: &str) {
-        self.take(message);
+        self.hear(message);
     }
 }
 
@@ -94,15 +123,18 @@ mod tests {
         for line in [
             "[thrd:b:9/bootstrap]: b:9/bootstrap:   ApiKey Fetch (1) Versions 4..17",
             "b:9/1:   ApiKey Produce (0) Versions 0..12",
-            "b:9/1: Feature IdempotentProducer: InitProducerId (0..0) supported",
         ] {
-            heard.take(line);
+            heard.hear(line);
         }
+        assert!(!heard.told().whole);
+        heard.hear("b:9/1:  Feature IdempotentProducer: InitProducerId (0..0) supported by broker");
+        heard.hear("b:9/1: Enabling feature IdempotentProducer");
+        assert!(heard.told().whole);
         assert_eq!(
             heard.version().map(|version| version.to_string()),
             Some("Kafka 3.9 or newer".to_owned())
         );
-        heard.take("b:9/1:   ApiKey ConsumerGroupHeartbeat (68) Versions 0..1");
+        heard.hear("b:9/1:   ApiKey ConsumerGroupHeartbeat (68) Versions 0..1");
         assert_eq!(heard.version(), Some(Version(4, 0)));
         assert!(Version(2, 8).is_old() && !Version(4, 0).is_old());
     }
