@@ -73,9 +73,9 @@ impl MysqlSink {
     ) -> Result<T, SinkError> {
         let (server, database) = (self.server.clone(), self.database.clone());
         let place = server.place(Some(&database));
-        let open = self.open.clone();
+        // Had before it goes on by itself, so that pieces of work are done in the order in which they were asked for.
+        let mut open = self.open.clone().lock_owned().await;
         let working = tokio::spawn(async move {
-            let mut open = open.lock().await;
             let Open { session, owned } = &mut *open;
             // Taken: a session that a panic or a shutdown leaves in the middle of things is not used again.
             let mut ours = match session.take().filter(Session::is_usable) {
