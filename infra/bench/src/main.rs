@@ -1,18 +1,33 @@
-//! Measures the engine against a loop written by hand, over the same topic of the embedded log. It tells
-//! numbers and judges nothing but that both wrote the same rows.
+//! Measures the engine against the same work done by hand and by others, over the same topics of a real Kafka broker. It
+//! tells numbers and judges nothing but that all wrote the same rows.
 //!
 //! # Layout
-//! - [`vitals`]: the events: topic, schema, generator.
-//! - [`ways`]: the four ways through the topic: raw read, read + decode, the engine, the loop by hand.
-//! - [`by_hand`]: that loop.
-//! - [`measure`]: one way in a process of its own: time, CPU, peak memory.
-//! - [`report`]: rounds, medians, ratios; as a table or as JSON.
+//! - [`rounds`]: the run: servers, topics, every way in turns. [`servers`]: those in containers.
+//! - [`work`]: what is done with which events. [`vitals`]: one kind of them.
+//! - [`ways`]: the ways there are. [`engine`]: ours. [`hand`], [`librdkafka`], [`by_hand`]: without the engine. [`peers`]: others'.
+//! - [`latency`]: how soon a record is seen.
+//! - [`measure`]: one way in a process of its own: time, CPU, peak memory, rows. [`tree`]: the same of another program.
+//! - [`report`]: medians, ratios; as JSON or Markdown. [`machine`]: on what. [`docs`]: the page in `docs/`.
 
 mod by_hand;
+mod docs;
+mod engine;
+mod hand;
+mod latency;
+mod librdkafka;
+mod machine;
 mod measure;
+mod peers;
 mod report;
+mod rounds;
+mod servers;
+mod tree;
 mod vitals;
 mod ways;
+// The app's own, without all else that the app is made of: the bench has to be built in optimised form.
+#[path = "../../../apps/wordcount/src/words.rs"]
+mod words;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,40 +35,63 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::ways::Way;
+use crate::ways::{Route, Way};
+use crate::work::Work;
 
-/// Events/s, CPU and peak memory of the engine on the embedded log, beside a loop written by hand.
+/// Events/s, CPU and peak memory of the engine, of a limit written by hand, and of others.
 #[derive(Parser)]
 struct Args {
-    /// Events in the topic.
-    #[arg(long, default_value_t = 1_000_000)]
+    /// Vitals to Parquet; the other topics go by it.
+    #[arg(long, default_value_t = 5_000_000)]
     events: u64,
     /// Each way is measured so often, in turns.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Only these.
+    #[arg(long, value_delimiter = ',')]
+    ways: Vec<Way>,
+    /// Without Spark and Kafka Connect.
+    #[arg(long)]
+    no_peers: bool,
+    /// A broker that wants neither TLS nor a password, HOST:PORT[,…]; topics called bench-… are made there and stay. Else
+    /// one is started in a container.
+    #[arg(long)]
+    kafka: Option<String>,
+    /// The embedded log in place of Kafka.
+    #[arg(long, conflicts_with = "kafka")]
+    embedded: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Where topic and lake are put for the time of the run; a disk, not memory, for honest syncs.
+    /// Write the result as a page, docs/benchmarks.md.
+    #[arg(long)]
+    docs: Option<PathBuf>,
+    /// Where rows and the embedded log are put for the time of the run; a disk, not memory, for honest syncs.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
     #[command(subcommand)]
     part: Option<Part>,
 }
 
-/// What the bench starts itself for. By hand, to keep a topic and put a profiler on one way:
-/// `bench --events 1000000 generate LOG`, then `perf record bench measure engine LOG OUT`.
+/// What the bench starts itself for. By hand, to put a profiler on one way:
+/// `bench generate parquet kafka://127.0.0.1:9092`, then `perf record bench measure engine kafka://127.0.0.1:9092 OUT`.
 #[derive(Subcommand)]
 enum Part {
-    /// Writes the topic into an embedded log.
-    Generate { log: PathBuf },
-    /// Goes one way through the log's topic and prints what it took, as JSON.
-    Measure { way: Way, log: PathBuf, out: PathBuf },
+    /// Makes a work's topic.
+    Generate { work: Work, topics: String },
+    /// Goes one way and prints what it took, as JSON.
+    Measure {
+        way: Way,
+        topics: String,
+        out: PathBuf,
+        #[arg(long, default_value = "")]
+        tables: String,
+    },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args) {
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -62,11 +100,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: Args) -> Result<()> {
+    let events = args.events;
+    let Some(part) = &args.part else { return rounds::run(&args) };
     let runtime = tokio::runtime::Runtime::new()?;
-    match &args.part {
-        None => report::run(args),
-        Some(Part::Generate { log }) => runtime.block_on(vitals::generate(log, args.events)),
-        Some(Part::Measure { way, log, out }) => runtime.block_on(measure::run(*way, log, out)),
+    match part {
+        Part::Generate { work, topics } => {
+            let route = Route { topics: topics.clone(), ..Route::default() };
+            runtime.block_on(async { work.generate(&*route.open()?, events).await })
+        }
+        Part::Measure { way, topics, out, tables } => {
+            let (topics, tables, out) = (topics.clone(), tables.clone(), out.clone());
+            let route = Route { topics, tables, out, events };
+            runtime.block_on(measure::run(*way, &route))
+        }
     }
 }

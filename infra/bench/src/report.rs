@@ -1,143 +1,181 @@
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+//! What the rounds came to: medians and ratios, as JSON and as Markdown.
 
-use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
-use crate::Args;
+use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::ways::Way;
+use crate::work::Work;
+
+/// One way once: what it took, and what the broker took meanwhile, where that is known.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub measured: Measured,
+    pub broker_cpu_seconds: Option<f64>,
+}
 
 /// Medians of one way's rounds.
 #[derive(Debug, Serialize)]
-struct Line {
-    way: Way,
-    events_per_second: f64,
-    cpu_seconds_per_million: f64,
-    peak_mb: f64,
-    /// Events/s, as a share of the hand-written loop's.
-    speed_ratio: f64,
-    /// CPU, as a multiple of the hand-written loop's.
-    cpu_ratio: f64,
-    parquet_mb: f64,
+pub struct Run {
+    pub engine: &'static str,
+    pub work: Work,
+    pub way: Way,
+    pub events: u64,
+    pub events_per_s: f64,
+    pub cpu_s_per_million: f64,
+    pub peak_mb: f64,
+    pub first_output_s: Option<f64>,
+    pub broker_cpu_s_per_million: Option<f64>,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    /// Of Parquet, and in how many files.
+    pub parquet_mb: f64,
+    pub files: f64,
 }
 
+/// The object that `--json` ends with.
 #[derive(Debug, Serialize)]
-struct Report {
-    events: u64,
-    rounds: u32,
-    partitions: u32,
-    ways: Vec<Line>,
+pub struct Report {
+    pub events: u64,
+    pub rounds: u32,
+    pub machine: Machine,
+    /// By name; more than 1 is better than what it is compared with.
+    pub ratios: BTreeMap<&'static str, f64>,
+    pub runs: Vec<Run>,
 }
 
-/// Generates the topic, measures every way in turns, and prints the result.
-pub fn run(args: &Args) -> Result<()> {
-    let place = tempfile::tempdir_in(&args.dir).context("make a directory for the run")?;
-    let log = place.path().join("log");
-    eprintln!("generating {} events", args.events);
-    start(["--events", &args.events.to_string(), "generate"], &[&log])?;
-    let mut measured = Vec::new();
-    for round in 1..=args.rounds {
-        for way in Way::ALL {
-            let taken = measure(way, &log, &place.path().join("out"))?;
-            check(&taken, args.events, &measured)?;
-            eprintln!("round {round}: {}: {:.2} s", way.title(), taken.seconds);
-            measured.push(taken);
+impl Report {
+    pub fn of(taken: &[Taken], events: u64, rounds: u32, machine: Machine) -> Self {
+        let ways = Way::ALL.into_iter().filter(|way| of(taken, *way).next().is_some());
+        let runs = ways.map(|way| Run::of(taken, way)).collect();
+        Self { events, rounds, machine, ratios: ratios(taken), runs }
+    }
+}
+
+impl Run {
+    fn of(taken: &[Taken], way: Way) -> Self {
+        let median_of = |value: fn(&Taken) -> Option<f64>| median(of(taken, way).filter_map(value));
+        let or_nothing = |value: Option<f64>| value.unwrap_or_default();
+        Self {
+            engine: way.title(),
+            work: way.work(),
+            way,
+            events: of(taken, way).map(|taken| taken.measured.events).max().unwrap_or_default(),
+            events_per_s: or_nothing(median_of(|taken| Some(speed(taken)))),
+            cpu_s_per_million: or_nothing(median_of(|taken| Some(cpu(taken)))),
+            peak_mb: or_nothing(median_of(|taken| Some(taken.measured.peak_bytes as f64 / 1e6))),
+            first_output_s: median_of(|taken| taken.measured.first_output_s),
+            broker_cpu_s_per_million: median_of(|taken| {
+                Some(taken.broker_cpu_seconds? * 1e6 / taken.measured.events as f64)
+            }),
+            p50_ms: median_of(|taken| Some(taken.measured.latency?.p50_ms)),
+            p99_ms: median_of(|taken| Some(taken.measured.latency?.p99_ms)),
+            parquet_mb: or_nothing(median_of(|taken| {
+                Some(taken.measured.written.bytes as f64 / 1e6)
+            })),
+            files: or_nothing(median_of(|taken| Some(taken.measured.written.files as f64))),
         }
     }
-    let report = Report {
-        events: args.events,
-        rounds: args.rounds,
-        partitions: crate::vitals::VITALS.partitions,
-        ways: lines(&measured),
+}
+
+fn of(taken: &[Taken], way: Way) -> impl Iterator<Item = &Taken> {
+    taken.iter().filter(move |taken| taken.measured.way == way)
+}
+
+fn speed(taken: &Taken) -> f64 {
+    taken.measured.events as f64 / taken.measured.seconds
+}
+
+fn cpu(taken: &Taken) -> f64 {
+    taken.measured.cpu_seconds * 1e6 / taken.measured.events as f64
+}
+
+/// Of two ways in the same round, so that what else the machine did is in both; medians of all rounds.
+fn ratios(taken: &[Taken]) -> BTreeMap<&'static str, f64> {
+    let faster = |ours: Way, theirs: Way| {
+        median(of(taken, ours).zip(of(taken, theirs)).map(|(a, b)| speed(a) / speed(b)))
     };
-    let text = if args.json { serde_json::to_string(&report)? + "\n" } else { table(&report) };
-    std::io::stdout().write_all(text.as_bytes()).context("print")
-}
-
-fn measure(way: Way, log: &Path, out: &Path) -> Result<Measured> {
-    let name = serde_json::to_value(way)?;
-    let name = name.as_str().context("a way has a name")?;
-    let json = start(["measure", name], &[log, out])?;
-    if out.exists() {
-        std::fs::remove_dir_all(out).context("remove what was written")?;
-    }
-    serde_json::from_slice(&json).context("read what a way took")
-}
-
-/// Runs this program in a process of its own and returns what it printed.
-fn start<const N: usize>(args: [&str; N], paths: &[&Path]) -> Result<Vec<u8>> {
-    let program = std::env::current_exe().context("find this program")?;
-    let mut command = Command::new(program);
-    let output = command.args(args).args(paths).stderr(Stdio::inherit()).output();
-    let output = output.context("start this program again")?;
-    ensure!(output.status.success(), "{} failed: {}", args.join(" "), output.status);
-    Ok(output.stdout)
-}
-
-/// All events, and the same rows as everybody else who writes rows.
-fn check(taken: &Measured, events: u64, others: &[Measured]) -> Result<()> {
-    let title = taken.way.title();
-    ensure!(taken.events == events, "{title} saw {} of {events} events", taken.events);
-    let other = others.iter().find(|other| taken.written.rows > 0 && other.written.rows > 0);
-    if let Some(other) = other {
-        let (ours, theirs) = (taken.written, other.written);
-        ensure!(ours.same_rows(&theirs), "{title} wrote other rows: {ours:?}, not {theirs:?}");
-    }
-    Ok(())
-}
-
-fn lines(measured: &[Measured]) -> Vec<Line> {
-    let of = |way: Way, value: fn(&Measured) -> f64| {
-        median(measured.iter().filter(|taken| taken.way == way).map(value).collect())
+    let cheaper = |ours: Way, theirs: Way| {
+        median(of(taken, ours).zip(of(taken, theirs)).map(|(a, b)| cpu(b) / cpu(a)))
     };
-    let speed = |taken: &Measured| taken.events as f64 / taken.seconds;
-    let cpu = |taken: &Measured| taken.cpu_seconds * 1e6 / taken.events as f64;
-    let line = |way| Line {
-        way,
-        events_per_second: of(way, speed),
-        cpu_seconds_per_million: of(way, cpu),
-        peak_mb: of(way, |taken| taken.peak_bytes as f64 / 1e6),
-        speed_ratio: of(way, speed) / of(Way::ByHand, speed),
-        cpu_ratio: of(way, cpu) / of(Way::ByHand, cpu),
-        parquet_mb: of(way, |taken| taken.written.bytes as f64 / 1e6),
-    };
-    Way::ALL.map(line).into()
+    let words = [Way::WordcountMysql, Way::WordcountSqlite];
+    let words = words.into_iter().find(|way| of(taken, *way).next().is_some());
+    let words = words.unwrap_or(Way::WordcountSqlite);
+    let all = [
+        ("parquet_vs_limit", faster(Way::Engine, Way::Limit)),
+        ("parquet_vs_limit_cpu", cheaper(Way::Engine, Way::Limit)),
+        ("parquet_vs_spark", faster(Way::Engine, Way::Spark)),
+        ("parquet_vs_spark_cpu", cheaper(Way::Engine, Way::Spark)),
+        ("parquet_vs_connect_cpu", cheaper(Way::Engine, Way::Connect)),
+        ("consumer_vs_librdkafka_cpu", cheaper(Way::Consume, Way::Raw)),
+        ("wordcount_vs_spark", faster(words, Way::SparkWordcount)),
+        ("wordcount_vs_spark_cpu", cheaper(words, Way::SparkWordcount)),
+    ];
+    all.into_iter().filter_map(|(name, ratio)| Some((name, ratio?))).collect()
 }
 
-/// The middle one; of an even number, the mean of the middle two.
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one; of an even number, the mean of the middle two; `None`: of nothing.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    match (values.get(low), values.get(high)) {
-        (Some(low), Some(high)) => f64::midpoint(*low, *high),
-        _ => f64::NAN,
-    }
+    Some(f64::midpoint(*values.get(low)?, *values.get(high)?))
 }
 
-fn table(report: &Report) -> String {
-    let Report { events, rounds, partitions, .. } = report;
-    let mut text =
-        format!("{events} events in {partitions} partitions; medians of {rounds} rounds\n\n");
-    let _ = writeln!(
-        text,
-        "{:<38} {:>10} {:>12} {:>9} {:>9} {:>7} {:>10}",
-        "", "events/s", "CPU-s/10⁶", "peak MB", "speed", "CPU", "Parquet MB"
-    );
-    for line in &report.ways {
-        let _ = writeln!(
-            text,
-            "{:<38} {:>10.0} {:>12.2} {:>9.0} {:>8.0}% {:>6.2}x {:>10.1}",
-            line.way.title(),
-            line.events_per_second,
-            line.cpu_seconds_per_million,
-            line.peak_mb,
-            line.speed_ratio * 100.0,
-            line.cpu_ratio,
-            line.parquet_mb,
+/// A table for each work, then the ratios.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    for work in Work::ALL {
+        let runs: Vec<_> = report.runs.iter().filter(|run| run.work == work).collect();
+        let Some(first) = runs.first() else { continue };
+        let _ = writeln!(text, "### {}: {} events\n", work.name(), first.events);
+        let _ = writeln!(text, "{}\n", work.about());
+        if work == Work::Latency {
+            latencies(&mut text, &runs);
+            continue;
+        }
+        text.push_str(
+            "| | events/s | CPU-s per 10⁶ | peak MB | first rows after | broker's CPU-s per 10⁶ | Parquet |\n\
+             |---|---:|---:|---:|---:|---:|---:|\n",
         );
+        runs.iter().for_each(|run| text.push_str(&line(run)));
+        text.push('\n');
     }
-    text + "\nSpeed and CPU: beside the hand-written loop's.\n"
+    if !report.ratios.is_empty() {
+        text.push_str("### Ratios\n\n| | |\n|---|---:|\n");
+        for (name, ratio) in &report.ratios {
+            let _ = writeln!(text, "| `{name}` | {ratio:.2} |");
+        }
+    }
+    text
+}
+
+fn latencies(text: &mut String, runs: &[&Run]) {
+    text.push_str("| | p50 | p99 | CPU-s per 10⁶ |\n|---|---:|---:|---:|\n");
+    for run in runs {
+        let (p50, p99) = (run.p50_ms.unwrap_or(f64::NAN), run.p99_ms.unwrap_or(f64::NAN));
+        let (engine, cpu) = (run.engine, run.cpu_s_per_million);
+        let _ = writeln!(text, "| {engine} | {p50:.0} ms | {p99:.0} ms | {cpu:.1} |");
+    }
+    text.push('\n');
+}
+
+fn line(run: &Run) -> String {
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
+    format!(
+        "| {} | {:.0} | {:.2} | {:.0} | {} | {} | {} |\n",
+        run.engine,
+        run.events_per_s,
+        run.cpu_s_per_million,
+        run.peak_mb,
+        or_none(run.first_output_s.map(|seconds| format!("{seconds:.2} s"))),
+        or_none(run.broker_cpu_s_per_million.map(|cpu| format!("{cpu:.2}"))),
+        or_none(
+            (run.files > 0.0)
+                .then(|| format!("{:.1} MB in {:.0} files", run.parquet_mb, run.files))
+        ),
+    )
 }

@@ -1,22 +1,11 @@
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use millstream_topic::sqlite::SqliteLog;
-use millstream_topic::{Outgoing, Topic, Topics};
+use millstream_topic::Outgoing;
+use rand::RngExt;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 
-pub const VITALS: Topic =
-    Topic::new("vitals").keyed_by("patient_id").partitions(4).schema(vitals_schema);
-
-/// 2026-11-21T00:00:00Z, in milliseconds since the Unix epoch.
-const FIRST_MS: u64 = 1_795_219_200_000;
-const DAY_MS: u64 = 86_400_000;
-const DAYS: u64 = 3;
-/// Events per append: each one waits for the disk.
-const APPEND: u64 = 20_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 pub fn vitals_schema() -> SchemaRef {
     let ts = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
@@ -31,22 +20,8 @@ pub fn vitals_schema() -> SchemaRef {
     ]))
 }
 
-/// Writes `events` vitals into a new topic: the same ones every time, their times spread over three days.
-pub async fn generate(log: &Path, events: u64) -> Result<()> {
-    let log = SqliteLog::open(log).context("open the log")?;
-    log.ensure(&VITALS).await.context("make the topic")?;
-    let mut chance = SmallRng::seed_from_u64(1);
-    for start in (0..events).step_by(APPEND as usize) {
-        let batch = start..events.min(start + APPEND);
-        let records =
-            batch.map(|index| vital(&mut chance, index * DAYS * DAY_MS / events)).collect();
-        log.append(&VITALS.name, records).await.context("append vitals")?;
-    }
-    Ok(())
-}
-
-/// One event of about 180 bytes, `after_ms` after the first one.
-fn vital(chance: &mut SmallRng, after_ms: u64) -> Outgoing {
+/// One event of about 180 bytes, `after_ms` after 2026-11-21 began.
+pub fn vital(chance: &mut SmallRng, after_ms: u64) -> Outgoing {
     let patient = format!("patient-{:06}", chance.random_range(0..50_000));
     let (day, ms) = (21 + after_ms / DAY_MS, after_ms % DAY_MS);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
@@ -60,6 +35,6 @@ fn vital(chance: &mut SmallRng, after_ms: u64) -> Outgoing {
         chance.random_range(0..20_000),
         chance.random_range(0..40),
     );
-    let timestamp_ms = i64::try_from(FIRST_MS + after_ms).ok();
-    Outgoing { timestamp_ms, ..Outgoing::keyed(patient, value) }
+    // Sent now, whatever it says: brokers refuse records of the future, and delete those of the past.
+    Outgoing::keyed(patient, value)
 }

@@ -1,0 +1,61 @@
+//! `docs/benchmarks.md`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::report::{Report, markdown};
+
+const INTRODUCTION: &str = "\
+# Benchmarks
+
+Written by a run of the bench; don't edit it. To repeat the run:
+
+```sh
+make bench ARGS=\"--docs docs/benchmarks.md\"      # --json: as one object; --help: all else
+```
+
+Each way reads the same topic in a process of its own, to its end. The ways go in turns, round by round; the figures
+are medians of the rounds, the ratios medians of what they were within a round. CPU (user and system) and peak memory are the kernel's, of
+all of a way's processes from their start. All ways of one work must have written the same rows, or the run fails.
+Whoever reads a ratio needs a quiet machine less than who reads a rate.
+
+";
+
+const NOTES: &str = "
+## What is compared
+
+- **Millstream**: the pipelines of the apps with their default settings (a range closes at 10 s, 200,000 records or 32 MB), exactly once;
+  each file is synced, and so are its plan and its end. Parquet is compressed with zstd, level 3.
+- **hand-written limit** (`infra/bench/src/by_hand.rs`): librdkafka, one `poll` a message; serde into a struct; Arrow builders;
+  Parquet with Snappy, one file per date, synced at the end. Neither exactly once nor able to start again.
+- **librdkafka alone**, **our consumer alone**, **our consumer + decoder**: what reading costs without the rest.
+- **Spark** (`infra/bench/peers/spark.py`): `local[2]`, 2 GB, `availableNow`, checkpoint on disk, Parquet with Snappy; two shuffle partitions. Its
+  figures hold its start.
+- **Kafka Connect**: standalone, FileStream sink: each record's text as a line, neither parsed nor exactly once. A floor of its cost, not the same work.
+- **first rows after**: when a reader could see the first ones. Millstream's is known to 0.1 s.
+- `wide`: 16 partitions, 500 directories, no order of time. `start`: 1,000 events, from nothing to all committed.
+
+## What is not measured yet
+
+Flink and Bento as peers; latency at 20,000 events/s; more partitions and workers; cost per 10⁹ events.
+";
+
+/// Writes the page.
+pub fn write(path: &Path, report: &Report) -> Result<()> {
+    let machine = &report.machine;
+    let versions: Vec<_> =
+        machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let about = format!(
+        "{} rounds on {} cores ({}), {:.0} GB, {}; load before the run {:.1}; the broker on the same machine. {}.\n\n",
+        report.rounds,
+        machine.cores,
+        machine.processor,
+        machine.memory_gb,
+        machine.system,
+        machine.load_before,
+        versions.join(", "),
+    );
+    let text = format!("{INTRODUCTION}{about}{}{NOTES}", markdown(report));
+    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}

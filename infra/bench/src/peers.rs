@@ -1,0 +1,63 @@
+//! Other programs that do the same work, installed and started by `scripts/bench-peers`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::measure::Gone;
+use crate::tree;
+use crate::ways::Route;
+
+/// Spark works the topic off.
+pub fn spark(work: &str, route: &Route, topic: &str) -> Result<Gone> {
+    let Some(brokers) = route.brokers() else { bail!("Spark reads from Kafka only") };
+    let out = route.out.to_str().context("a directory's name that is no text")?;
+    let done = match work {
+        "parquet" => route.out.join("vitals/_spark_metadata/0"),
+        _ => route.out.join("counts/_SUCCESS"),
+    };
+    let mut command = script()?;
+    command.args(["spark", work, brokers, topic, out]);
+    let used = tree::measure(command, &done)?;
+    Ok(Gone { first_output: used.first_output, used: Some(used), ..Gone::default() })
+}
+
+/// Kafka Connect writes each record's text as a line: no parsing, no Parquet, not exactly once.
+pub fn connect(events: u64, route: &Route, topic: &str) -> Result<Gone> {
+    let Some(brokers) = route.brokers() else { bail!("Kafka Connect reads from Kafka only") };
+    let out = route.out.to_str().context("a directory's name that is no text")?;
+    let lines = route.out.join("lines");
+    let mut command = script()?;
+    command.args(["connect", &events.to_string(), brokers, topic, out]);
+    let start = SystemTime::now();
+    let used = tree::measure(command, &lines)?;
+    // It is watched for a while after its last line.
+    let last = std::fs::metadata(&lines).and_then(|lines| lines.modified());
+    let took = last.context("look at the lines")?.duration_since(start).context("ask the clock")?;
+    let first_output = used.first_output;
+    Ok(Gone { first_output, used: Some(used), took: Some(took), ..Gone::default() })
+}
+
+/// Installs them; tells which, with their versions.
+pub fn install() -> Result<String> {
+    let installed = script()?.arg("install").stderr(Stdio::inherit()).output();
+    let installed = installed.context("start scripts/bench-peers")?;
+    ensure!(installed.status.success(), "scripts/bench-peers failed: say --no-peers to go without");
+    Ok(String::from_utf8_lossy(&installed.stdout).trim().to_owned())
+}
+
+fn script() -> Result<Command> {
+    Ok(Command::new(root()?.join("scripts/bench-peers")))
+}
+
+/// The project's directory, where `make bench` starts us; else the one we were built in.
+pub fn root() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("find the current directory")?;
+    if here.join("scripts/bench-peers").is_file() {
+        return Ok(here);
+    }
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    built.map(Path::to_owned).context("find the project's directory")
+}
