@@ -113,7 +113,7 @@ run "hosts_are_changed_by_name" {
   }
   assert {
     # As text: a sorted list and this one are of different types, and never equal.
-    condition     = join(", ", sort([for port in yamldecode(output.ansible_inventory).all.hosts["extra-1"].open_ports : "${port.port} ${port.from}"])) == "22 203.0.113.7/32, 22 inside, 9200 10.8.0.0/16, 9200 inside, 9300 peers"
+    condition     = join(", ", sort([for port in yamldecode(output.ansible_inventory).all.hosts["extra-1"].open_ports : "${port.port} ${port.from}"])) == "22 203.0.113.7/32, 22 inside, 9100 inside, 9200 10.8.0.0/16, 9200 inside, 9300 peers"
     error_message = "A host's ports should follow from its roles."
   }
 }

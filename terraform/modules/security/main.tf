@@ -37,9 +37,11 @@ locals {
   }
   # Hosts without a public address are reached by way of the edge, see the inventory's ProxyJump.
   ssh = { port = 22, from = ["admins", "inside"] }
+  # What each host tells Prometheus of itself: the node exporter.
+  metrics = { port = 9100, from = ["inside"] }
 
   opened = {
-    for kind, roles in var.roles : kind => concat([local.ssh], flatten([for role in sort(tolist(roles)) : local.ports[role]]))
+    for kind, roles in var.roles : kind => concat([local.ssh, local.metrics], flatten([for role in sort(tolist(roles)) : local.ports[role]]))
   }
 
   ranges = { world = ["0.0.0.0/0"], admins = var.admin_cidrs, clients = var.client_cidrs }
