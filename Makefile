@@ -6,11 +6,11 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-site images stack infra-test fmt lint setup clean-data
+.PHONY: help demo test bench bench-site faults soak images stack infra-test deploy-test deploy-test-full fmt lint setup clean-data
 
 help: ## List the targets
 	@echo "make TARGET [ARGS=\"...\"]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Run the five apps end to end, show their results and their pages (ARGS="--exit --json")
 	@scripts/setup
@@ -21,14 +21,20 @@ demo: ## Run the five apps end to end, show their results and their pages (ARGS=
 test: ## Check everything: format, lints, links, all tests; ends with "N passed, N failed"
 	@scripts/test
 
-bench: ## Measure the engine against a hand-written loop (ARGS="--events 5000000 --rounds 5 --json")
+bench: ## Measure the engine on Kafka against a hand-written limit and Spark (ARGS="--events 1000000 --rounds 3 --no-peers --json")
 	@scripts/setup
 	@test -x $(RELEASE)/bench || echo "The first optimised build takes some 20 minutes on 2 cores."
-	@cargo build --release --locked -p millstream-bench
+	@cargo build --release --locked --workspace --bin bench
 	@$(RELEASE)/bench $(ARGS)
 
 bench-site: ## Measure the recalls site with 40,000 records: time to searchable, requests, memory (ARGS="30": seconds each)
 	@scripts/bench-site $(ARGS)
+
+faults: ## Each fault on each sink, on real servers under load: lost, doubled, recovery (ARGS="--fault sigkill --sink mysql --json")
+	@scripts/faults $(ARGS)
+
+soak: ## Play a million schedules of the simulation: crashes, pauses, lost replies, by seed (ARGS="100000 0": how many, first seed)
+	@scripts/soak $(ARGS)
 
 images: ## Make the images of the servers (ARGS="kafka mysql", "apps"): pulled where a registry answers, else built
 	@scripts/images $(ARGS)
@@ -38,6 +44,12 @@ stack: ## Run the apps on Kafka, Cassandra, MySQL, OpenSearch and S3 in containe
 
 infra-test: ## Check terraform/, and apply it to an API on this machine: no account needed (ARGS="-k cluster")
 	@scripts/infra-test $(ARGS)
+
+deploy-test: ## Check ansible/: from Terraform's output to five apps that run on a host in a container (ARGS="--lint", "-k preflight")
+	@scripts/deploy-test $(ARGS)
+
+deploy-test-full: ## … and what needs several hosts or takes long: quorum, upgrade, backup and restore
+	@scripts/deploy-test --full $(ARGS)
 
 fmt: ## Format the code
 	@cargo fmt --all

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ impl Running {
     /// The system's number of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says on standard error is written there, and may be read while it runs.
+    pub fn stderr_path(&self) -> &Path {
+        self.stderr.path()
     }
 
     /// `kill -9`: it gets no chance to do anything more.

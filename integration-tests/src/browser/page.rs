@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Browser, Own};
@@ -124,7 +126,8 @@ impl Browser {
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let taken = self.devtools("Page.captureScreenshot", wanted);
         let file = pictures().join(format!("{name}.png"));
-        std::fs::write(&file, base64(taken["data"].as_str().expect("a picture"))).expect("keep it");
+        let picture = BASE64.decode(taken["data"].as_str().expect("a picture"));
+        std::fs::write(&file, picture.expect("in base64")).expect("keep it");
     }
 }
 
@@ -147,21 +150,4 @@ fn axe() -> &'static str {
             panic!("read axe-core: {error}; run `scripts/setup browser`, which gets it")
         })
     })
-}
-
-/// By RFC 4648, padded.
-fn base64(text: &str) -> Vec<u8> {
-    let value = |c: u8| match c {
-        b'A'..=b'Z' => u32::from(c - b'A'),
-        b'a'..=b'z' => u32::from(c - b'a') + 26,
-        b'0'..=b'9' => u32::from(c - b'0') + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = four.iter().fold(0, |bits, c| bits << 6 | value(*c)) << (6 * (4 - four.len()));
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
-    }
-    bytes
 }

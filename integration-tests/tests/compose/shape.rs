@@ -83,6 +83,27 @@ fn the_tables_versions_agree() {
 }
 
 #[test]
+fn ansible_installs_the_tables_versions() {
+    let table = images::table();
+    let known = tree::text("ansible/group_vars/all/versions.yml");
+    let other = Regex::new("(?m)^  [a-z]+:$").unwrap();
+    for (role, component) in
+        [("kafka", "KAFKA"), ("cassandra", "CASSANDRA"), ("search", "OPENSEARCH")]
+    {
+        let version = &table[&format!("{component}_VERSION")];
+        let settings = tree::text(format!("ansible/roles/{role}/defaults/main.yml"));
+        let set = format!("{role}_version: \"{version}\"");
+        assert!(settings.lines().any(|line| line == set), "{role} has no {set}");
+        // Its checksum, below its name.
+        let artifact = format!("\n  {}:\n", component.to_lowercase());
+        let versions = known.split(&artifact).nth(1).expect(component);
+        let versions = other.split(versions).next().unwrap_or_default();
+        let listed = format!("    \"{version}\":");
+        assert!(versions.lines().any(|line| line == listed), "{component} {version}: {versions}");
+    }
+}
+
+#[test]
 fn memory_is_limited_and_ports_are_on_loopback() {
     let text = tree::text(COMPOSE);
     // What a service takes over from these says its limit there.

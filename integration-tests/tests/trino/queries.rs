@@ -128,7 +128,7 @@ fn forget_partitions(lake: &Lake, table: &str) {
     let of = serde_json::json!({ "DatabaseName": lake.database, "TableName": table });
     let known = lake.trino.glue("get_partitions", &of);
     let known = known["Partitions"].as_array().expect("partitions").clone();
-    assert!(known.len() > 1, "{table} has days: {known:?}");
+    assert!(!known.is_empty(), "{table} has no partitions");
     for partition in known {
         let mut which = of.clone();
         which["PartitionValues"] = partition["Values"].clone();
