@@ -78,7 +78,14 @@ impl Browser {
     /// Opens a page and waits until it has loaded.
     #[track_caller]
     pub fn goto(&self, url: &str) {
-        self.told(&format!("open {url}"), self.client.goto(url));
+        self.told(&format!("open {url}"), async {
+            loop {
+                match self.client.goto(url).await {
+                    Err(error) if page::is_cut_off(&error.to_string()) => {}
+                    done => return done,
+                }
+            }
+        });
     }
 
     pub fn back(&self) {
