@@ -43,7 +43,7 @@ pub(super) struct KafkaConsumer {
     topics: Vec<String>,
     commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
-    told: channel::Receiver<Told>,
+    pub(super) told: channel::Receiver<Told>,
     events: channel::Receiver<Delivery>,
     full: Arc<AtomicBool>,
     partitions: HashMap<TopicPartition, Standing>,
@@ -143,6 +143,12 @@ impl KafkaConsumer {
                 Ok(Event::Lost(partitions))
             }
             Told::Failed(error) => Err(error),
+            Told::Forgotten => {
+                warn!(group = self.group, "the group hears nothing of this worker; joining anew");
+                let ours: Vec<_> = self.partitions.keys().cloned().collect();
+                self.rejoin()?;
+                Ok(if ours.is_empty() { Event::Idle } else { Event::Lost(ours) })
+            }
             Told::Ended(code, why) => self.ended(code, why),
         }
     }
