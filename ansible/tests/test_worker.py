@@ -135,7 +135,6 @@ def site(installations):
     return site
 
 
-@pytest.mark.single
 def test_a_host_runs_the_apps_changes_scales_and_upgrades(site, package_file, next_package):  # noqa: F811
     given = {"worker_package": str(package_file)}
     site.play("worker.yml", "--check", **given)
@@ -178,7 +177,6 @@ def test_a_host_runs_the_apps_changes_scales_and_upgrades(site, package_file, ne
     assert all(site.host.code(f"test -x /{program}") == 0 for program in PROGRAMS)
 
 
-@pytest.mark.single
 def test_what_is_missing_is_told_before_anything_is_touched(site, tmp_path):
     nothing = site.play("worker.yml", ok=False).output
     assert "make the package by scripts/package" in nothing, nothing[-3000:]
@@ -186,7 +184,6 @@ def test_what_is_missing_is_told_before_anything_is_touched(site, tmp_path):
     assert "none.deb, is not on this machine" in wrong and "there is no app wether" in wrong, wrong[-3000:]
 
 
-@pytest.mark.single
 def test_passwords_are_in_no_output(site, package_file):  # noqa: F811
     said = site.play("worker.yml", "-vv", "--diff", worker_package=str(package_file), worker_environment={"OPENWEATHER_API_KEY": "not-to-be-seen"}).output
     secrets = [path.read_text().strip() for path in site.installation.playbooks.secrets.iterdir() if path.is_file()]
