@@ -25,7 +25,8 @@ use crate::{Consumer, Event, Order, TopicError, TopicPartition};
 const EVENTS: usize = 8;
 /// How many changes of what is ours may wait for the consumer.
 const TOLD: usize = 64;
-/// How long a commit may take.
+/// How long a commit may take: librdkafka gives up after 45 s. Now and then it doesn't after an outage: then its call
+/// lasts some ten minutes, and the group hears nothing of the member in the meantime.
 const COMMIT: Duration = Duration::from_secs(70);
 /// How long a drop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(4);
@@ -41,9 +42,9 @@ pub(super) struct KafkaConsumer {
     settings: Arc<Settings>,
     group: String,
     topics: Vec<String>,
-    commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
     waker: Arc<Waker>,
-    pub(super) told: channel::Receiver<Told>,
+    told: channel::Receiver<Told>,
     events: channel::Receiver<Delivery>,
     full: Arc<AtomicBool>,
     partitions: HashMap<TopicPartition, Standing>,
@@ -54,6 +55,8 @@ pub(super) struct KafkaConsumer {
     revoked: Option<u64>,
     ended: mpsc::Receiver<()>,
     away: Option<Away>,
+    /// The thread doesn't answer any more.
+    stuck: bool,
 }
 
 /// Our name in the group was taken when we came.
@@ -113,6 +116,7 @@ impl KafkaConsumer {
             revoked: None,
             ended,
             away: None,
+            stuck: false,
         })
     }
 
@@ -143,12 +147,6 @@ impl KafkaConsumer {
                 Ok(Event::Lost(partitions))
             }
             Told::Failed(error) => Err(error),
-            Told::Forgotten => {
-                warn!(group = self.group, "the group hears nothing of this worker; joining anew");
-                let ours: Vec<_> = self.partitions.keys().cloned().collect();
-                self.rejoin()?;
-                Ok(if ours.is_empty() { Event::Idle } else { Event::Lost(ours) })
-            }
             Told::Ended(code, why) => self.ended(code, why),
         }
     }
@@ -203,6 +201,14 @@ impl KafkaConsumer {
         *self = Self::join(&self.settings, &self.group, &self.topics)?;
         self.away = away;
         Ok(())
+    }
+
+    /// Leaves the thread to itself, and joins anew with another.
+    fn replace(&mut self) -> Result<Event, TopicError> {
+        warn!(group = self.group, "Kafka's client has got stuck; joining the group anew");
+        let ours: Vec<_> = self.partitions.keys().cloned().collect();
+        self.rejoin()?;
+        Ok(Event::Lost(ours))
     }
 
     /// While not a member: waits, and joins again when it is `due`.
@@ -282,6 +288,9 @@ impl Consumer for KafkaConsumer {
         if let Some(number) = self.revoked.take() {
             self.send(Command::GiveUp(number))?;
         }
+        if self.stuck {
+            return self.replace();
+        }
         let deadline = Instant::now() + max_wait;
         if let Some(due) = self.away.and_then(|away| away.due) {
             self.stay_away(due, deadline).await?;
@@ -336,6 +345,7 @@ impl Consumer for KafkaConsumer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(self.over()),
             Err(elapsed) => {
+                self.stuck = true;
                 let doing = format!("commit offsets of group {}", self.group);
                 Err(TopicError::unavailable(doing, elapsed))
             }
@@ -348,6 +358,9 @@ impl Drop for KafkaConsumer {
     /// to nobody until the session time-out.
     fn drop(&mut self) {
         let _ = self.commands.send(Command::Leave);
+        if self.stuck {
+            return;
+        }
         if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(LEAVE) {
             warn!(group = self.group, "leaving the group takes long; not waiting for it");
         }

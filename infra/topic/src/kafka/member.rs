@@ -16,7 +16,6 @@ use super::asker::Asker;
 use super::errors::Doing;
 use super::fetch::set_pauses;
 use super::orders::{Command, Told, Waker};
-use super::pulse::Pulse;
 use super::quiet::{Quiet, heard_error, heard_line, log_line};
 use super::settings::Settings;
 use super::share::Share;
@@ -37,7 +36,6 @@ pub(super) struct Member {
     patience: Duration,
     leaving: AtomicBool,
     revocations: Mutex<u64>,
-    pulse: Mutex<Pulse>,
     pub(super) quiet: Quiet,
 }
 
@@ -63,7 +61,6 @@ impl Member {
             patience: settings.patience(),
             leaving: AtomicBool::new(false),
             revocations: Mutex::new(0),
-            pulse: Mutex::new(Pulse::new(Instant::now())),
             quiet: Quiet::new(asker.clone()),
         };
         (member, Waker::new(sender, woken))
@@ -268,10 +265,6 @@ impl ClientContext for Member {
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.asker.fine();
-        }
-        if lock(&self.pulse).is_lost(&statistics, Instant::now()) {
-            self.tell(Told::Forgotten);
-            return self.leave();
         }
         for slot in &mut self.share().slots {
             let topic = statistics.topics.get(&slot.at.topic);

@@ -9,7 +9,7 @@
 //! - `looker`, `topics`, `described`: looking topics up, creating and describing them. `examine`, `versions`:
 //!   what is to be known of a cluster before it is worked with. `producer`: appending. `slice`: reading a stretch.
 //! - `consumer`: the async side of a group's member. `thread`: the thread that polls for it. `member`: what
-//!   both know and what a rebalance does. `pulse`: whether the group hears of it. `orders`: what they tell each other. `share`, `slot`: our
+//!   both know and what a rebalance does. `orders`: what they tell each other. `share`, `slot`: our
 //!   partitions and what was fetched of each. `fetch`: seeks, pauses, ends, ranges. `complaints`: what is
 //!   wrong until somebody acts.
 
@@ -30,7 +30,6 @@ mod options;
 mod orders;
 mod producer;
 mod protocol;
-mod pulse;
 mod quiet;
 mod settings;
 mod share;

@@ -36,8 +36,6 @@ pub(super) enum Told {
     Revoked(u64, Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
     Failed(TopicError),
-    /// The group hears nothing of us any more; the thread has left.
-    Forgotten,
     /// The thread can't go on, for this reason; it has left.
     Ended(Code, String),
 }

@@ -8,7 +8,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::consumer::KafkaConsumer;
 use super::mock::{Mock, OnMock};
-use super::orders::Told;
+use super::orders::Command;
 use crate::{
     Consumer, Event, Order, Outgoing, Record, Subscriptions, Topic, TopicError, TopicPartition,
     Topics,
@@ -160,23 +160,26 @@ async fn a_slow_consumer_stays_a_member() {
 }
 
 #[tokio::test]
-async fn whom_the_group_forgot_joins_anew() {
+async fn who_got_stuck_joins_anew() {
     let (_mock, kafka) = topic(1, &[]).await;
     fill(&kafka, 10).await;
     let topics = ["t".to_owned()];
     let mut consumer = KafkaConsumer::join(&kafka.kafka.settings, "g", &topics).expect("join");
     assigned(&mut consumer, 1).await;
-    let (thread, told) = tokio::sync::mpsc::channel(1);
-    consumer.told = told;
-    thread.send(Told::Forgotten).await.expect("tell");
-    let lost = until(&mut consumer, |event| match event {
-        Event::Lost(partitions) => Some(partitions),
-        _ => None,
-    });
-    assert_eq!(lost.await, [at(0)]);
+    let (nowhere, _unheard) = std::sync::mpsc::channel();
+    let heard = std::mem::replace(&mut consumer.commands, nowhere);
+    tokio::time::pause();
+    let error = consumer.commit(&[(at(0), 3)]).await.expect_err("nobody answers");
+    tokio::time::resume();
+    assert!(error.is_retryable(), "{error}");
+    // As it does in the end.
+    heard.send(Command::Leave).expect("tell the first thread");
+    let event = poll(&mut consumer).await;
+    assert!(matches!(&event, Event::Lost(lost) if *lost == [at(0)]), "{event:?}");
     assigned(&mut consumer, 1).await;
     consumer.steer(Order::Seek(at(0), 0)).expect("seek");
     assert_eq!(next_records(&mut consumer).await[0].offset, 0);
+    consumer.commit(&[(at(0), 3)]).await.expect("commit as a member");
 }
 
 #[tokio::test]
