@@ -4,6 +4,7 @@ What is there is worked off (availableNow), with a checkpoint in OUT, as a job w
 explicit schema, as many shuffle partitions as cores instead of 200, no UI, big batches.
 """
 
+import os
 import sys
 
 from pyspark.sql import SparkSession
@@ -16,7 +17,7 @@ VITALS = (
 
 def main(work, brokers, topic, out, jars):
     spark = (
-        SparkSession.builder.master("local[2]")
+        SparkSession.builder.master("local[*]")
         .appName("bench")
         .config("spark.jars", jars)
         .config("spark.driver.memory", "2g")
@@ -24,7 +25,7 @@ def main(work, brokers, topic, out, jars):
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.shuffle.partitions", str(os.cpu_count()))
         .config("spark.sql.parquet.compression.codec", "snappy")
         .getOrCreate()
     )

@@ -37,7 +37,7 @@ impl Machine {
         Self {
             processor: after(&text("/proc/cpuinfo"), "model name").trim_start_matches(": ").into(),
             cores: available_parallelism().map_or(0, usize::from),
-            memory_gb: number(after(&text("/proc/meminfo"), "MemTotal:")) / 1e6,
+            memory_gb: number(after(&text("/proc/meminfo"), "MemTotal:")) * 1024.0 / 1e9,
             system: text("/proc/version").split(" (").next().unwrap_or_default().to_owned(),
             load_before: number(&text("/proc/loadavg")),
             versions,

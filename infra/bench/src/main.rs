@@ -32,8 +32,9 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ways::{Route, Way};
 use crate::work::Work;
@@ -102,8 +103,13 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     let events = args.events;
-    let Some(part) = &args.part else { return rounds::run(&args) };
     let runtime = tokio::runtime::Runtime::new()?;
+    let Some(part) = &args.part else {
+        // Who hears of Ctrl-C isn't ended by it: the part at work is, which ends the run, and servers and directories go.
+        let _within = runtime.enter();
+        let _heard = signal(SignalKind::interrupt()).context("hear of Ctrl-C")?;
+        return rounds::run(&args);
+    };
     match part {
         Part::Generate { work, topics } => {
             let route = Route { topics: topics.clone(), ..Route::default() };

@@ -30,9 +30,12 @@ pub fn connect(events: u64, route: &Route, topic: &str) -> Result<Gone> {
     let out = route.out.to_str().context("a directory's name that is no text")?;
     let lines = route.out.join("lines");
     let mut command = script()?;
-    command.args(["connect", &events.to_string(), brokers, topic, out]);
+    command.args(["connect", brokers, topic, out]);
     let start = SystemTime::now();
     let used = tree::measure(command, &lines)?;
+    let written = std::fs::read(&lines).context("read the lines")?;
+    let written = written.iter().filter(|byte| **byte == b'\n').count() as u64;
+    ensure!(written == events, "Kafka Connect wrote {written} of {events} lines");
     // It is watched for a while after its last line.
     let last = std::fs::metadata(&lines).and_then(|lines| lines.modified());
     let took = last.context("look at the lines")?.duration_since(start).context("ask the clock")?;

@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("../../images/images.env");
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(180);
 
-/// A server at work; it goes when this is dropped, and with Ctrl-C.
+/// A server at work; it goes when this is dropped.
 pub struct Server {
     container: String,
     port: u16,

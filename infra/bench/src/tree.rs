@@ -23,7 +23,7 @@ pub struct Used {
     pub cpu_seconds: f64,
     /// The largest sum of what its processes had resident at one moment.
     pub peak_bytes: u64,
-    /// When `done` was there.
+    /// When something was in `done`.
     pub first_output: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ pub fn measure(mut command: Command, done: &Path) -> Result<Used> {
     let mut child = child.with_context(|| format!("start {command:?}"))?;
     let (mut peak_bytes, mut first_output) = (0, None);
     let status = loop {
-        if first_output.is_none() && done.exists() {
+        if first_output.is_none() && done.metadata().is_ok_and(|file| file.len() > 0) {
             first_output = Some(start.elapsed());
         }
         peak_bytes = peak_bytes.max(resident(std::process::id()));

@@ -10,7 +10,7 @@ use crate::measure::Gone;
 use crate::work::Work;
 use crate::{engine, hand, latency, peers};
 
-/// Of each work the peers first, then the limit, then ours.
+/// Of each work what reading alone takes first, then the limit, then ours and the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
@@ -116,6 +116,11 @@ impl Way {
 
     pub fn is_peer(self) -> bool {
         matches!(self, Self::Spark | Self::SparkWordcount | Self::Connect)
+    }
+
+    /// Whether it leaves rows that can be compared.
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Raw | Self::Consume | Self::Decode | Self::Connect)
     }
 
     /// Whether it can't be gone on the embedded log.

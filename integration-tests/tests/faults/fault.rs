@@ -209,7 +209,7 @@ fn half_open(wire: &Wire) {
 }
 
 fn reset(wire: &Wire) {
-    for _ in 0..RESETS {
+    for _ in 1..RESETS {
         wire.reset();
         stop::pause(HOLD / RESETS / 2);
     }

@@ -16,7 +16,7 @@ pub struct Told {
     pub hash: u64,
     pub ios: usize,
     pub faults: BTreeMap<&'static str, u64>,
-    /// The last lines.
+    /// The first lines.
     pub lines: Vec<String>,
 }
 
