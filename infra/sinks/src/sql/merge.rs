@@ -1,14 +1,14 @@
 //! A range's rows as one change per key, in key order. Knows no database: every SQL sink needs just this, so
 //! that transactions lock rows in one order and no key is written twice.
 
-use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, Rows as KeyRows, SortField};
+use arrow::row::{Row, RowConverter, Rows as KeyRows, SortField};
 use millstream_engine::{Delete, Range, Rows, SinkError};
 
 use super::layout::{Kept, Layout, plain};
@@ -182,9 +182,16 @@ fn keys(layout: &Layout, values: &RecordBatch) -> Result<KeyRows, SinkError> {
 /// Per key, the highest version; of equal versions the first, as in the table itself.
 fn latest(keys: &KeyRows, versions: &[i64], range: &Range) -> Vec<Change> {
     let rows = versions.len() - range.deletes.len();
-    let mut order: Vec<usize> = (0..versions.len()).collect();
-    order.sort_unstable_by_key(|&row| (keys.row(row), Reverse(versions[row]), row));
-    order.dedup_by(|later, first| keys.row(*later) == keys.row(*first));
+    // Keys are found by hash and then put in order: there are far fewer of them than rows.
+    let mut highest: HashMap<Row<'_>, usize> = HashMap::new();
+    for (row, version) in versions.iter().enumerate() {
+        let kept = highest.entry(keys.row(row)).or_insert(row);
+        if *version > versions[*kept] {
+            *kept = row;
+        }
+    }
+    let mut order: Vec<usize> = highest.into_values().collect();
+    order.sort_unstable_by_key(|&row| keys.row(row));
     let action = |row| match versions[row] {
         version if row < rows => Action::Put(version),
         version => Action::Delete(version),
@@ -204,16 +211,18 @@ fn sums(
     let Some(deltas) = deltas else {
         return Err(refused(layout, &format!("the rows have no column {count:?} of type Int64")));
     };
-    let mut order: Vec<usize> = (0..values.num_rows()).collect();
-    order.sort_unstable_by_key(|&row| (keys.row(row), row));
-    let same_key = |a: &usize, b: &usize| keys.row(*a) == keys.row(*b);
-    let sum = |group: &[usize]| {
-        let sum: i128 = group.iter().map(|&row| i128::from(deltas.value(row))).sum();
+    let mut sums: HashMap<Row<'_>, (usize, i128)> = HashMap::new();
+    for (row, delta) in deltas.values().iter().enumerate() {
+        sums.entry(keys.row(row)).or_insert((row, 0)).1 += i128::from(*delta);
+    }
+    let mut sums: Vec<(usize, i128)> = sums.into_values().collect();
+    sums.sort_unstable_by_key(|(row, _)| keys.row(*row));
+    let change = |(row, sum): (usize, i128)| {
         let sum = i64::try_from(sum)
             .map_err(|_| refused(layout, "the range's sum for one key is beyond 64 bits"))?;
-        Ok(Change { row: group[0], action: Action::Add(sum) })
+        Ok(Change { row, action: Action::Add(sum) })
     };
-    order.chunk_by(same_key).map(sum).collect()
+    sums.into_iter().map(change).collect()
 }
 
 fn refused(layout: &Layout, why: &str) -> SinkError {
