@@ -54,6 +54,9 @@ struct Args {
     /// Without Spark and Kafka Connect.
     #[arg(long)]
     no_peers: bool,
+    /// Without the latencies, which take half of the time.
+    #[arg(long)]
+    no_latency: bool,
     /// A broker that wants neither TLS nor a password, HOST:PORT[,…]; topics called bench-… are made there and stay. Else
     /// one is started in a container.
     #[arg(long)]

@@ -62,7 +62,11 @@ fn chosen(args: &Args) -> Result<Vec<Way>> {
         bail!("{} can't be gone on the embedded log", way.title());
     }
     let all = Way::ALL.into_iter().filter(|way| match args.ways.is_empty() {
-        true => !(args.no_peers && way.is_peer() || args.embedded && way.needs_kafka()),
+        true => {
+            !(args.no_peers && way.is_peer()
+                || args.no_latency && way.work() == Work::Latency
+                || args.embedded && way.needs_kafka())
+        }
         false => args.ways.contains(way),
     });
     Ok(all.collect())
