@@ -47,7 +47,7 @@ def stands(host) -> dict:
     """Everything that a restore has to bring back."""
     tables = host.shell("mariadb -Ne \"SELECT table_name FROM information_schema.tables WHERE table_schema = 'wordcount' ORDER BY 1\"").split()
     return {
-        "positions": [json.loads(host.run("millstream-here", "position", "show", name, "--json").stdout) for name in PIPELINES],
+        "positions": [host.run("millstream-here", "position", "show", name, "--json").stdout.splitlines() for name in PIPELINES],
         "tables": {table: host.shell(f"mariadb -Ne 'SELECT * FROM wordcount.`{table}`' | sort | sha256sum") for table in tables},
         "index": host.shell(f"{SEARCH}recalls/_search | grep -o '\"hits\":.*'"),
     }
