@@ -30,6 +30,10 @@ pub mod serve;
 mod setup;
 mod supervised;
 
+/// Of every program that has an app in it, librdkafka included: `docs/decisions/0017-jemalloc.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 pub use app::{App, Feed, Produce, ProduceOptions, Rate, Sent, Serve, ServePages};
 pub use command::main;
 pub use lookup::lookup;

@@ -39,6 +39,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::ways::{Route, Way};
 use crate::work::Work;
 
+/// As all our programs have it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Events/s, CPU and peak memory of the engine, of a limit written by hand, and of others.
 #[derive(Parser)]
 struct Args {
