@@ -183,8 +183,8 @@ impl Settings {
     fn reading(&self, group: &str) -> ClientConfig {
         let mut config = self.base();
         let defaults = [
-            ("queued.max.messages.kbytes", "16384"),
-            ("fetch.max.bytes", "16777216"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("fetch.max.bytes", "4194304"),
             // One second by default: how long a partition rests when the queue above is full.
             ("fetch.queue.backoff.ms", "1"),
         ];
