@@ -28,7 +28,7 @@ pub enum Work {
     Wide,
     /// 1,000 vitals: what it takes to begin.
     Start,
-    /// 1,000 small records a second, for 20 s, to a table: until they are seen.
+    /// 1,000 small records a second, for 30 s, to a table: until they are seen.
     Latency,
 }
 
@@ -62,7 +62,7 @@ impl Work {
             }
             Self::Start => "From the start of the process until 1,000 vitals are committed.",
             Self::Latency => {
-                "1,000 small records a second for 20 s, `roll.every_s` = 0.1: from producing until a reader of the table sees them."
+                "1,000 small records a second for 30 s, the first 10 s not counted, `roll.every_s` = 0.1: from producing until a reader of the table sees them."
             }
         }
     }
