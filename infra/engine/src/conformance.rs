@@ -87,6 +87,7 @@ pub const CASES: &[Case] = &[
     case!(all, positions::an_empty_range_moves_the_position),
     case!(all, positions::operators_choices_are_kept),
     case!(all, positions::partitions_are_independent),
+    case!(all, positions::several_ranges_are_committed_at_once),
     case!(all, positions::another_pipeline_is_refused_by_name),
     case!(not_count, positions::other_code_goes_on),
     case!(not_count, values::values_come_back_as_they_went),

@@ -18,7 +18,7 @@ use crate::ledger::{Assignment, Entry};
 ///     Standing::At(entry)                    => read from entry.next(), close ranges as they roll,
 ///     Standing::Planned { after, end }       => read exactly after.next()..=end, close that range first,
 /// }
-/// match sink.commit(&assignment, &range).await? {
+/// match sink.commit(&assignment, &range).await? {     // of several partitions at once: sink.commit_all
 ///     Committed  => go on with range.entry as the last one,
 ///     Superseded => somebody else was faster: drop the range, open again,
 /// }
@@ -36,6 +36,19 @@ pub trait Sink: Send {
         assignment: &Assignment,
         range: &Range,
     ) -> Result<Outcome, SinkError>;
+
+    /// Commits ranges of several partitions, each by itself; the outcomes are in their order. One after the other, unless
+    /// the sink can have them under way at once.
+    async fn commit_all(
+        &mut self,
+        ranges: &[(&Assignment, &Range)],
+    ) -> Vec<Result<Outcome, SinkError>> {
+        let mut outcomes = Vec::with_capacity(ranges.len());
+        for (assignment, range) in ranges {
+            outcomes.push(self.commit(assignment, range).await);
+        }
+        outcomes
+    }
 
     /// Ledger entries of a partition with `seq >= from`, at most `max`, in order. Empty: none are there.
     async fn ledger(
@@ -204,6 +217,16 @@ impl SinkError {
         remedy: impl Into<String>,
     ) -> Self {
         Self::Refused { doing: doing.into(), why: why.into(), remedy: remedy.into() }
+    }
+
+    /// The same trouble in something else that was being done.
+    pub fn in_the_way_of(&self, doing: impl Into<String>) -> Self {
+        match self {
+            Self::Unavailable { .. } => Self::unavailable(doing, crate::chain(self)),
+            Self::Refused { doing: first, why, remedy } => {
+                Self::refused(doing, format!("{first}: {why}"), remedy)
+            }
+        }
     }
 
     pub fn is_retryable(&self) -> bool {

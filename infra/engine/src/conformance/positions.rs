@@ -257,6 +257,34 @@ pub(super) async fn partitions_are_independent(fixture: Fixture) {
     fixture.shows(&rows, "of three partitions").await;
 }
 
+/// Each by itself: that one of them came too late says nothing of the others.
+pub(super) async fn several_ranges_are_committed_at_once(fixture: Fixture) {
+    let keeping = fixture.keeping();
+    let partitions = [0, 1, 2].map(|partition| assignment(PIPELINE, partition));
+    let (mut sink, mut other) = (fixture.connect().await, fixture.connect().await);
+    let mut ranges = Vec::new();
+    for (ours, count) in partitions.iter().zip(2..) {
+        let genesis = last(&mut sink, ours).await;
+        ranges.push(range(&keeping, ours, &genesis, count));
+    }
+    let theirs = range(&keeping, &partitions[1], &last(&mut other, &partitions[1]).await, 1);
+    commit(&mut other, &partitions[1], &theirs).await;
+
+    let all: Vec<_> = partitions.iter().zip(&ranges).collect();
+    let outcomes = sink.commit_all(&all).await;
+    let outcomes: Vec<_> =
+        outcomes.into_iter().map(|outcome| outcome.expect("commit a range")).collect();
+    assert_eq!(outcomes, [Outcome::Committed, Outcome::Superseded, Outcome::Committed]);
+    let mut rows = Vec::new();
+    for (ours, end) in partitions.iter().zip([1, 0, 3]) {
+        assert_eq!(last(&mut sink, ours).await.end, end, "end of {}", ours.at);
+        assert_eq!(sink.ledger(&ours.at, 0, 10).await.expect("read the ledger").len(), 2);
+        rows.push(records(&keeping, &ours.at, 0..=end));
+    }
+    fixture.shows(&rows, "of three partitions, one of them another worker's").await;
+    assert!(sink.commit_all(&[]).await.is_empty(), "nothing to commit");
+}
+
 pub(super) async fn another_pipeline_is_refused_by_name(fixture: Fixture) {
     let schema = schema(&fixture.keeping());
     fixture.connect().await;

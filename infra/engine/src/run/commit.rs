@@ -1,5 +1,7 @@
 //! From an assigned partition to its position, and from a closed range to a committed one.
 
+use std::collections::BTreeSet;
+
 use millstream_topic::dead_letter::{self, DeadLetter};
 use millstream_topic::{Order, Topic, TopicError, TopicPartition};
 use tokio::time::{Duration, Instant};
@@ -66,52 +68,122 @@ impl Worker {
             Phase::Opening { due: Instant::now() + slot.backoff.next(), failed: Some(failed) };
     }
 
-    /// Closes the open range where it is, and commits it. Without a lookup table that may be used nothing is closed:
-    /// what is open is read again later, here or by another worker.
-    pub(super) async fn close(&mut self, at: &TopicPartition) {
-        if self.lookups.wait() {
+    /// Closes the open ranges of these partitions where they are, and commits them, with those that are closed already.
+    /// Without a lookup table that may be used nothing is closed: what is open is read again later, here or by another worker.
+    pub(super) async fn close(&mut self, due: &[TopicPartition]) {
+        if due.is_empty() || self.lookups.wait() {
             return;
         }
         // In an outage it would only take its time.
         if self.outage.is_none() {
-            self.look_at(&at.topic).await;
+            let topics: BTreeSet<_> = due.iter().map(|at| at.topic.as_str()).collect();
+            for topic in topics {
+                if !self.look_at(topic).await {
+                    break;
+                }
+            }
         }
+        // What is decoded at once is bounded as one range is, and what was committed is safe if time runs out.
+        for part in self.in_parts(due) {
+            self.close_part(part);
+            self.commit(part).await;
+        }
+    }
+
+    /// Stretches of partitions that hold at most what one range may, or one partition.
+    fn in_parts<'a>(&self, due: &'a [TopicPartition]) -> Vec<&'a [TopicPartition]> {
+        let held = |at| self.slots.get(at).map_or(0, Slot::held);
+        let mut parts = Vec::new();
+        let (mut begin, mut sum) = (0, 0);
+        for (number, at) in due.iter().enumerate() {
+            if number > begin && sum + held(at) > self.pipeline.roll.bytes {
+                parts.push(&due[begin..number]);
+                (begin, sum) = (number, 0);
+            }
+            sum += held(at);
+        }
+        parts.push(&due[begin..]);
+        parts
+    }
+
+    fn close_part(&mut self, due: &[TopicPartition]) {
         let now_ms = self.world.clock.now_ms();
-        let Some(slot) = self.slots.get_mut(at) else { return };
-        match std::mem::replace(&mut slot.phase, Phase::Moving) {
-            Phase::Filling(mut open) => {
-                let closed = open.close(&self.pipeline, now_ms);
-                slot.phase = Phase::Closing { open, closed, due: Instant::now(), failed: None };
-                self.commit(at).await;
+        for at in due {
+            let Some(slot) = self.slots.get_mut(at) else { continue };
+            match std::mem::replace(&mut slot.phase, Phase::Moving) {
+                Phase::Filling(mut open) => {
+                    let closed = open.close(&self.pipeline, now_ms);
+                    slot.phase = Phase::Closing { open, closed, due: Instant::now(), failed: None };
+                }
+                other => slot.phase = other,
             }
-            other => slot.phase = other,
         }
     }
 
-    /// One try to commit the closed range: dead letters first, then the sink, then the group.
-    pub(super) async fn commit(&mut self, at: &TopicPartition) {
-        let Some(slot) = self.slots.get_mut(at) else { return };
-        let (open, closed) = match std::mem::replace(&mut slot.phase, Phase::Moving) {
-            Phase::Closing { open, closed, .. } => (open, closed),
-            other => {
-                slot.phase = other;
-                return;
+    /// One try to commit the closed ranges of these partitions: dead letters first, then the sink, then the group.
+    /// Those without dead letters don't wait for the others' to be written.
+    pub(super) async fn commit(&mut self, due: &[TopicPartition]) {
+        let mut ready = Vec::new();
+        let mut with_letters = Vec::new();
+        for at in due {
+            let Some(slot) = self.slots.get_mut(at) else { continue };
+            match std::mem::replace(&mut slot.phase, Phase::Moving) {
+                Phase::Closing { open, closed, .. } if closed.letters.is_empty() => {
+                    ready.push((at, open, closed));
+                }
+                Phase::Closing { open, closed, .. } => with_letters.push((at, open, closed)),
+                other => slot.phase = other,
             }
-        };
-        match self.try_commit(&open, &closed).await {
-            Ok(Outcome::Committed) => self.committed(at, open, closed).await,
-            // Somebody else's range, or our own whose reply was lost: the sink knows.
-            Ok(Outcome::Superseded) => self.reopen_with_idle(at),
-            Err(blocked) if blocked.is_retryable() => {
-                self.commit_later(at, open, closed, &blocked);
-            }
-            Err(blocked) => self.stop_partition(at, chain(&blocked)),
         }
+        self.commit_ready(ready).await;
+        let mut ready = Vec::new();
+        for (at, open, closed) in with_letters {
+            match self.write_letters(&at.topic, &closed.letters).await {
+                Ok(()) => ready.push((at, open, closed)),
+                Err(error) => self.not_committed(at, open, closed, &error.into()),
+            }
+        }
+        self.commit_ready(ready).await;
     }
 
-    async fn try_commit(&mut self, open: &OpenRange, closed: &Closed) -> Result<Outcome, Blocked> {
-        self.write_letters(&open.assignment.at.topic, &closed.letters).await?;
-        Ok(self.sink.commit(&open.assignment, &closed.range).await?)
+    async fn commit_ready(&mut self, ready: Vec<(&TopicPartition, OpenRange, Closed)>) {
+        if ready.is_empty() {
+            return;
+        }
+        let ranges: Vec<_> =
+            ready.iter().map(|(_, open, closed)| (&open.assignment, &closed.range)).collect();
+        let outcomes = self.sink.commit_all(&ranges).await;
+        let mut told = Vec::new();
+        let mut superseded = Vec::new();
+        for ((at, open, closed), outcome) in ready.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Outcome::Committed) => {
+                    told.push((at.clone(), closed.range.entry.next()));
+                    self.committed(at, open, closed);
+                }
+                // Somebody else's range, or our own whose reply was lost: the sink knows.
+                Ok(Outcome::Superseded) => superseded.push(at),
+                Err(error) => self.not_committed(at, open, closed, &error.into()),
+            }
+        }
+        for at in superseded {
+            self.reopen_with_idle(at);
+        }
+        self.tell_group(&told).await;
+    }
+
+    fn not_committed(
+        &mut self,
+        at: &TopicPartition,
+        open: OpenRange,
+        closed: Closed,
+        blocked: &Blocked,
+    ) {
+        if blocked.is_retryable() {
+            self.commit_later(at, open, closed, blocked);
+        } else {
+            self.stop_partition(at, chain(blocked));
+        }
     }
 
     async fn write_letters(
@@ -128,7 +200,7 @@ impl Worker {
         self.world.topics.append(&name, records).await.map(|_| ())
     }
 
-    async fn committed(&mut self, at: &TopicPartition, mut open: OpenRange, closed: Closed) {
+    fn committed(&mut self, at: &TopicPartition, mut open: OpenRange, closed: Closed) {
         let entry = closed.range.entry;
         self.count(at, &entry, closed.since.elapsed());
         tracing::debug!(pipeline = self.id, "{at}: committed {}..={}", entry.start, entry.end);
@@ -145,7 +217,6 @@ impl Worker {
         }
         let next = entry.next();
         open.advance(entry);
-        self.tell_group(at, next).await;
         // Records beyond a planned end, and those that came while the commit was retried, were passed over.
         let waited = self.slots.get(at).is_some_and(|slot| slot.backoff.tries() > 0);
         let seek =
@@ -199,13 +270,11 @@ impl Worker {
         slot.phase = Phase::Closing { open, closed, due, failed: Some(failed) };
     }
 
-    /// Before a partition is given up: commits what can be, in one try.
-    pub(super) async fn finish_range(&mut self, at: &TopicPartition) {
-        let may_close = self.slots.get(at).is_some_and(Slot::may_close);
-        if may_close {
-            self.close(at).await;
-        } else {
-            self.commit(at).await;
-        }
+    /// Before partitions are given up: commits what can be, in one try.
+    pub(super) async fn give_up(&mut self, partitions: &[TopicPartition]) {
+        let may_close = |at: &TopicPartition| self.slots.get(at).is_some_and(Slot::may_close);
+        let (open, closed): (Vec<_>, Vec<_>) = partitions.iter().cloned().partition(may_close);
+        self.close(&open).await;
+        self.commit(&closed).await;
     }
 }

@@ -27,8 +27,8 @@ impl Worker {
             }
             Event::Revoked(partitions) => {
                 self.happened(What::Revoked, &partitions, "the group gives them to another worker");
+                self.give_up(&partitions).await;
                 for at in partitions {
-                    self.finish_range(&at).await;
                     self.slots.remove(&at);
                 }
             }

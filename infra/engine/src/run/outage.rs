@@ -98,15 +98,15 @@ impl Worker {
     }
 
     /// Tells the group how far the sink is. For ordinary lag tools only: the position in the sink is the truth.
-    pub(super) async fn tell_group(&mut self, at: &TopicPartition, next: i64) {
+    pub(super) async fn tell_group(&mut self, next: &[(TopicPartition, i64)]) {
         // The next commit tells it, too.
-        if self.outage.is_some() {
+        if next.is_empty() || self.outage.is_some() {
             return;
         }
-        match timeout(ANSWER_WITHIN, self.consumer.commit(&[(at.clone(), next)])).await {
+        match timeout(ANSWER_WITHIN, self.consumer.commit(next)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(pipeline = self.id, "{}", chain(&error)),
-            Err(_) => self.trouble(silent(&format!("commit the offset of {at}")), false),
+            Err(_) => self.trouble(silent("commit the group's offsets"), false),
         }
     }
 }

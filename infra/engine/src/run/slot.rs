@@ -85,6 +85,11 @@ impl Slot {
         matches!(&self.phase, Phase::Filling(open) if !open.is_open())
     }
 
+    /// Whether its range is closed, and the last try to commit it long enough ago.
+    pub(super) fn is_to_be_committed_again(&self, now: Instant) -> bool {
+        matches!(&self.phase, Phase::Closing { due, .. } if *due <= now)
+    }
+
     /// Forgets what is open, and has the sink asked anew.
     pub(super) fn reopen(&mut self) {
         self.phase = Phase::Opening { due: Instant::now(), failed: None };

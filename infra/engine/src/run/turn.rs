@@ -11,6 +11,8 @@ use crate::status::What;
 
 /// How long to wait for an event at most, so that the clock's duties aren't late.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
+/// A range is closed with others when this part of its time is left: a tenth.
+const SOON: u32 = 10;
 /// How often the topics' ends are asked for, apart from what reading tells, and while nobody answers.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -55,25 +57,19 @@ impl Worker {
     async fn turn(&mut self) {
         let now = Instant::now();
         self.look_at_lookups();
-        let waits = self.lookups.wait();
         for at in self.all() {
-            let Some(slot) = self.slots.get_mut(&at) else { continue };
-            let at_end = self.options.until_caught_up;
+            let Some(slot) = self.slots.get(&at) else { continue };
             match &slot.phase {
                 Phase::Opening { due, .. } | Phase::Stopped { due, .. } if *due <= now => {
                     self.open(&at).await;
                 }
-                Phase::Closing { due, .. } if *due <= now => self.commit(&at).await,
-                Phase::Filling(_) if waits => {}
-                Phase::Filling(open)
-                    if open.is_due(&self.pipeline.roll, now)
-                        || (at_end && open.next() >= slot.end && open.may_close()) =>
-                {
-                    self.close(&at).await;
-                }
                 _ => {}
             }
         }
+        let again = self.slots.iter().filter(|(_, slot)| slot.is_to_be_committed_again(now));
+        let again: Vec<_> = again.map(|(at, _)| at.clone()).collect();
+        self.commit(&again).await;
+        self.close(&self.due(now)).await;
         self.relieve().await;
         let every = if self.outage.is_some() { LOOK_AGAIN } else { LOOK_EVERY };
         if now.duration_since(self.looked_at) >= every {
@@ -87,6 +83,27 @@ impl Worker {
         self.watch(now);
     }
 
+    /// Partitions whose range is to be closed. Once one is, so are those that would be soon: they share the questions to
+    /// the topics, and a sink's time.
+    fn due(&self, now: Instant) -> Vec<TopicPartition> {
+        let roll = &self.pipeline.roll;
+        let due_by = |by: Instant| {
+            let due = move |slot: &Slot| match &slot.phase {
+                Phase::Filling(open) => {
+                    let at_end = self.options.until_caught_up && open.next() >= slot.end;
+                    open.is_due(roll, by) || (at_end && open.may_close())
+                }
+                _ => false,
+            };
+            let slots = self.slots.iter().filter(move |(_, slot)| due(slot));
+            slots.map(|(at, _)| at.clone()).collect::<Vec<_>>()
+        };
+        match due_by(now) {
+            none if none.is_empty() => none,
+            _ => due_by(now + roll.every / SOON),
+        }
+    }
+
     /// Closes the largest ranges until memory is within its bound, then pauses or resumes reading.
     async fn relieve(&mut self) {
         let waits = self.lookups.wait();
@@ -98,7 +115,7 @@ impl Worker {
                 .max_by_key(|(_, slot)| slot.held())
                 .map(|(at, _)| at.clone());
             let Some(at) = largest else { break };
-            self.close(&at).await;
+            self.close(&[at]).await;
         }
         let over = self.held() > self.options.memory;
         for (at, slot) in &mut self.slots {
@@ -198,9 +215,7 @@ impl Worker {
     async fn drain(&mut self) {
         let limit = self.options.drain;
         let drained = async {
-            for at in self.all() {
-                self.finish_range(&at).await;
-            }
+            self.give_up(&self.all()).await;
         };
         if tokio::time::timeout(limit, drained).await.is_err() {
             tracing::warn!(

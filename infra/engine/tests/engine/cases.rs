@@ -200,6 +200,30 @@ async fn case_16_an_idle_topic_still_rolls_on_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_range_that_is_due_soon_is_closed_with_one_that_is_due() {
+    let stage = Stage::new().await;
+    let mut worker = stage.worker();
+    worker.until("partitions", |status| status.partitions.len() >= 2).await;
+    // A tenth of the 5 s is 500 ms.
+    for (apart_ms, before, together) in [(300, 0, 2), (900, 2, 3)] {
+        for (partition, n) in [(0, before), (1, before + 1)] {
+            let record = Outgoing { partition: Some(partition), ..event(n) };
+            stage.topics.append("events", vec![record]).await.expect("append");
+            tokio::time::sleep(Duration::from_millis(apart_ms)).await;
+        }
+        worker.until_delivered(before as u64 + 1).await;
+        let delivered = worker.status.borrow().totals.events();
+        assert_eq!(
+            delivered, together,
+            "when the first of two is due, the other {apart_ms} ms later"
+        );
+    }
+    worker.until_delivered(4).await;
+    worker.end().await.expect("drain");
+    stage.assert_exact(4).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn case_17_offsets_without_records_are_absent() {
     let stage = Stage::new().await;
     stage.send(0, 10).await;

@@ -38,7 +38,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// | `create` | `off`: keyspaces, tables and columns are made by somebody else, who is told the CQL |
 /// | `consistency` | who must acknowledge a write: `local_quorum` (default), `quorum`, `each_quorum` |
 /// | | a worker that moves to another datacenter finds all rows there only with `each_quorum` |
-/// | `concurrency` | writes of one commit under way at once, 64 |
+/// | `concurrency` | writes under way at once, 64; ranges that are committed together share them |
 /// | `tls`, `ca` | as everywhere; a node's certificate must name the node's IP address |
 #[derive(Clone)]
 pub struct Cassandra {

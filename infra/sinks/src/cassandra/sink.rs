@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use millstream_engine::ledger::{Assignment, Entry};
 use millstream_engine::{Outcome, Range, Sink, SinkError, Standing};
 use millstream_topic::TopicPartition;
@@ -101,26 +102,32 @@ impl CassandraSink {
         self.positions.begin(assignment, &genesis, &self.writer).await
     }
 
+    /// One range of `among` that are committed at once.
     async fn try_commit(
-        &mut self,
+        &self,
         assignment: &Assignment,
         range: &Range,
+        among: usize,
     ) -> Result<Outcome, Fault> {
         let (layout, rows) = (self.ours.clone(), range.clone());
         let ready = tokio::task::spawn_blocking(move || Ready::new(&layout, &rows)).await;
         let ready = ready.map_err(|error| {
             SinkError::unavailable(format!("make rows of {} ready", assignment.at), error)
         })??;
-        self.look_again().await?;
         let commit = Commit {
             session: &self.session,
             positions: &self.positions,
             writes: &self.writes,
             writer: &self.writer,
-            concurrency: self.server.options().concurrency,
+            concurrency: self.server.options().concurrency.div_ceil(among),
         };
         commit.run(assignment, range, &Arc::new(ready)).await
     }
+}
+
+/// What a commit does, for errors.
+fn committing(assignment: &Assignment, range: &Range) -> String {
+    format!("commit range {} of {}", range.entry.seq, assignment.at)
 }
 
 #[async_trait]
@@ -138,11 +145,33 @@ impl Sink for CassandraSink {
         assignment: &Assignment,
         range: &Range,
     ) -> Result<Outcome, SinkError> {
-        let doing = format!("commit range {} of {}", range.entry.seq, assignment.at);
-        match self.try_commit(assignment, range).await {
-            Ok(outcome) => Ok(outcome),
-            Err(fault) => Err(self.told(&doing, fault).await),
+        let outcome = self.commit_all(&[(assignment, range)]).await.pop();
+        outcome.unwrap_or(Ok(Outcome::Superseded))
+    }
+
+    /// At once: each waits for several answers, one after the other, and they touch different rows of the positions.
+    async fn commit_all(
+        &mut self,
+        ranges: &[(&Assignment, &Range)],
+    ) -> Vec<Result<Outcome, SinkError>> {
+        if ranges.is_empty() {
+            return Vec::new();
         }
+        if let Err(fault) = self.look_again().await {
+            let error = self.told("look at the table's columns", fault).await;
+            let told = |(of, range): &(&Assignment, &Range)| {
+                Err(error.in_the_way_of(committing(of, range)))
+            };
+            return ranges.iter().map(told).collect();
+        }
+        let this = &*self;
+        join_all(ranges.iter().map(|(assignment, range)| async move {
+            match this.try_commit(assignment, range, ranges.len()).await {
+                Ok(outcome) => Ok(outcome),
+                Err(fault) => Err(this.told(&committing(assignment, range), fault).await),
+            }
+        }))
+        .await
     }
 
     async fn ledger(
