@@ -9,14 +9,17 @@ use tokio::time::sleep;
 
 use super::access::Rights;
 use super::asker::Asker;
-use super::errors::Doing;
+use super::errors::{Doing, is_unknown};
 use super::quiet::Quiet;
+use super::topics::PATIENCE;
 use crate::{Outgoing, Placed, TopicError};
 
 pub(super) type Sender = FutureProducer<Quiet>;
 
 /// How long to wait before trying again when the producer's queue is full.
 const FULL: Duration = Duration::from_millis(5);
+/// How often a topic that a broker knows may be unknown to the producer, which hears of it a moment later.
+const ASK: u32 = 100;
 
 /// Sends all records and waits for every delivery. After the first one that isn't taken, no further
 /// ones are sent. A record that was there already when its reply was lost has the offset -1.
@@ -77,14 +80,33 @@ async fn send(
         timestamp: record.timestamp_ms,
         headers: headers(record),
     };
+    let mut asked = 0;
     loop {
         match producer.send_result(message) {
             Ok(delivery) => return Ok(delivery),
             Err((KafkaError::MessageProduction(Code::QueueFull), back)) => message = back,
+            // Of a topic that was deleted and made anew it may know the first half only.
+            Err((KafkaError::MessageProduction(code), back)) if is_unknown(code) => {
+                if asked >= ASK || !is_there(producer, topic).await {
+                    return Err(KafkaError::MessageProduction(code));
+                }
+                asked += 1;
+                message = back;
+            }
             Err((error, _)) => return Err(error),
         }
         sleep(FULL).await;
     }
+}
+
+/// Has the producer ask the brokers for the topic anew, and tells whether it is one.
+async fn is_there(producer: &Sender, topic: &str) -> bool {
+    let (producer, topic) = (producer.clone(), topic.to_owned());
+    let look = move || {
+        let metadata = producer.client().fetch_metadata(Some(&topic), PATIENCE);
+        metadata.is_ok_and(|found| found.topics().iter().any(|topic| topic.error().is_none()))
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or(false)
 }
 
 fn headers(record: &Outgoing) -> Option<OwnedHeaders> {

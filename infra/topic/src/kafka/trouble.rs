@@ -112,7 +112,10 @@ fn authentication(asker: &Asker, reason: &str) -> (String, String) {
 fn maybe(asker: &Asker, code: Option<Code>, reason: &str, state: &str) -> Option<String> {
     let server = server(reason);
     let early = ["APIVERSION_QUERY", "SSL_HANDSHAKE", "in state UP"];
-    if reason.contains("Disconnected") && early.iter().any(|at| state.contains(at)) {
+    // What is said of it depends on who was writing, or reading, just then.
+    let closed = ["Disconnected", "Broken pipe", "Connection reset by peer"];
+    if closed.iter().any(|said| reason.contains(said)) && early.iter().any(|at| state.contains(at))
+    {
         let user = if asker.mechanism.is_empty() { " or a user (user@host)" } else { "" };
         return Some(match asker.tls {
             true => {
@@ -220,9 +223,14 @@ mod tests {
             assert_eq!(found.is_certain(), certain, "{reason}");
             assert!(found.told().0.contains(said), "{:?} of {reason}", found.told());
         }
-        let closed = "[thrd:b:9/bootstrap]: b:9/bootstrap: Disconnected (after 2ms in state APIVERSION_QUERY)";
-        let found = trouble(&asker(false), None, closed).expect("a closed connection");
-        assert!(!found.is_certain() && found.told().0.contains("b:9 closes"), "{found:?}");
+        for closed in [
+            "[thrd:b:9/bootstrap]: b:9/bootstrap: Disconnected (after 2ms in state APIVERSION_QUERY)",
+            "b:9/bootstrap: Send failed: Broken pipe (after 12ms in state UP)",
+            "b:9/bootstrap: Receive failed: Connection reset by peer (after 12ms in state UP)",
+        ] {
+            let found = trouble(&asker(false), transport, closed).expect("a closed connection");
+            assert!(!found.is_certain() && found.told().0.contains("b:9 closes"), "{found:?}");
+        }
         assert_eq!(
             trouble(&asker(false), Some(Code::AllBrokersDown), "1/1 brokers are down"),
             None
