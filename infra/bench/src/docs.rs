@@ -40,8 +40,7 @@ const NOTES: &str = "
 ## What is not measured yet
 
 Latency isn't part of a run with `--no-latency`: `make bench ARGS=\"--ways latency-sqlite,latency-mysql,latency-cassandra\"` measures it, at 1,000 events/s and
-a range each 0.1 s; docs/decisions/0018 has what it showed. Not built: Flink and Bento as peers; 20,000 events/s; more partitions and
-workers; cost per 10⁹ events.
+a range each 0.1 s; docs/decisions/0018 has what it showed. Not built: Flink and Bento as peers.
 ";
 
 /// Writes the page.

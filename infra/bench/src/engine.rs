@@ -20,6 +20,9 @@ use crate::words;
 /// The environment variable with the password of the tables' user.
 pub const PASSWORD: &str = "MILLSTREAM_BENCH_PASSWORD";
 
+/// The environment variable with the group that a worker joins, where it isn't the only one.
+pub const GROUP: &str = "MILLSTREAM_BENCH_GROUP";
+
 const ALERT: &str = "heart_rate > 120 OR spo2 < 90 AS alert";
 const DATE: &str = r#"CAST(CAST(ts AS DATE) AS VARCHAR) AS "date""#;
 
@@ -35,7 +38,9 @@ const INDEX: Index = Index {
 /// Works the topic off. `first_output` is when its status first told of a committed row, to 0.1 s.
 pub async fn run(way: Way, route: &Route, topic: Topic) -> Result<Gone> {
     let start = Instant::now();
-    let pipeline = pipeline(way, route, &topic)?.group(&format!("bench-{}", std::process::id()));
+    let group = std::env::var(GROUP);
+    let group = group.unwrap_or_else(|_| format!("bench-{}", std::process::id()));
+    let pipeline = pipeline(way, route, &topic)?.group(&group);
     let (target, id) = (pipeline.target.clone(), pipeline.id());
     let options = Options { until_caught_up: true, ..Options::default() };
     let (told, status) = watch::channel(Status::default());
@@ -55,7 +60,16 @@ async fn first_output(mut status: watch::Receiver<Status>, start: Instant) -> Op
 }
 
 fn lake(way: Way) -> bool {
-    matches!(way, Way::Engine | Way::EngineWide | Way::EngineStart)
+    matches!(
+        way,
+        Way::Engine
+            | Way::EngineWide
+            | Way::EngineStart
+            | Way::EngineOne
+            | Way::EngineTwo
+            | Way::EngineFour
+            | Way::EngineWorker
+    )
 }
 
 fn pipeline(way: Way, route: &Route, topic: &Topic) -> Result<Pipeline> {
@@ -63,11 +77,11 @@ fn pipeline(way: Way, route: &Route, topic: &Topic) -> Result<Pipeline> {
     let from = format!(r#"FROM "{}""#, topic.name);
     let stores = stores(way, route)?;
     let draft = match way {
-        Way::Engine | Way::EngineStart => draft.sql(&format!("SELECT *, {ALERT}, {DATE} {from}")),
         // Five dates, and a hundred rooms.
         Way::EngineWide => draft
             .sql(&format!("SELECT *, {ALERT}, {DATE}, substr(patient_id, 13, 2) AS room {from}")),
         Way::WordcountMysql | Way::WordcountSqlite => Ok(draft.transform(words::function()?)),
+        _ if lake(way) => draft.sql(&format!("SELECT *, {ALERT}, {DATE} {from}")),
         _ => draft.sql(&format!("SELECT *, {ALERT} {from}")),
     };
     Ok(draft.context("plan the SQL")?.into(target(way, &stores)?))

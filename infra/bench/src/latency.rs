@@ -15,16 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::engine;
 use crate::measure::Gone;
 use crate::ways::{Route, Way};
+use crate::work::Work;
 
-/// Records that are produced, and how many each second.
-pub const EVENTS: u64 = 30_000;
-const RATE: u64 = 1000;
+/// How long records are produced, in seconds.
+const LASTS: u64 = 30;
 /// Those of the first ten seconds tell of the start: a server that was just started compiles its own code meanwhile.
-const WARM: u64 = 10 * RATE;
+const WARM: u64 = 10;
 /// Records are sent together that are due in this time.
 const TICK: Duration = Duration::from_millis(10);
-/// Rows in the table: each record replaces the one so many before it.
-const KEYS: u64 = 200;
 /// The setting `roll.every_s` that is measured.
 const ROLL: Duration = Duration::from_millis(100);
 /// Between two looks at the table, each of which takes the server's time from the writes.
@@ -39,6 +37,36 @@ pub struct Latency {
     pub p99_ms: f64,
 }
 
+/// Records a second; rows in the table, each of which a record replaces.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    rate: u64,
+    keys: u64,
+}
+
+impl Load {
+    fn of(work: Work) -> Self {
+        match work {
+            Work::LatencyFast => Self { rate: 20_000, keys: 2000 },
+            _ => Self { rate: 1000, keys: 200 },
+        }
+    }
+
+    fn events(self) -> u64 {
+        self.rate * LASTS
+    }
+
+    /// When a record is due.
+    fn due(self, seq: u64) -> Duration {
+        Duration::from_secs_f64(seq as f64 / self.rate as f64)
+    }
+}
+
+/// Records that are produced.
+pub fn events(work: Work) -> u64 {
+    Load::of(work).events()
+}
+
 fn schema() -> SchemaRef {
     let id = Field::new("id", DataType::Utf8, false);
     Arc::new(Schema::new(vec![id, Field::new("seq", DataType::Int64, false)]))
@@ -46,7 +74,7 @@ fn schema() -> SchemaRef {
 
 /// Produces at a steady rate, beside a worker, and watches the table.
 pub async fn run(way: Way, route: &Route) -> Result<Gone> {
-    let topics = route.open()?;
+    let (topics, load) = (route.open()?, Load::of(way.work()));
     let name = format!("bench-latency-{}", std::process::id());
     let topic = Topic { key: "id", schema, ..Topic::named(name).partitions(4) };
     let target = engine::table(way, route, &["id"])?;
@@ -65,8 +93,8 @@ pub async fn run(way: Way, route: &Route) -> Result<Gone> {
     });
     tokio::time::timeout(PATIENCE, ready).await.context("wait for the worker")??;
     let start = Instant::now();
-    let producing = tokio::spawn(produce(topics, topic.name.to_string(), start));
-    let latencies = watch_table(&*target, &id, start).await;
+    let producing = tokio::spawn(produce(topics, topic.name.to_string(), load, start));
+    let latencies = watch_table(&*target, &id, load, start).await;
     producing.await.context("wait for the producer")??;
     stop.cancel();
     let totals = working.await.context("wait for the worker")?.context("run the pipeline")?;
@@ -74,23 +102,23 @@ pub async fn run(way: Way, route: &Route) -> Result<Gone> {
     Ok(Gone { events: totals.delivered, latency, table: Some((target, id)), ..Gone::default() })
 }
 
-/// When a record is due.
-fn due(seq: u64) -> Duration {
-    Duration::from_secs_f64(seq as f64 / RATE as f64)
-}
-
 /// Sends every record when it is due, or as soon after that as the broker allows.
-async fn produce(topics: Arc<dyn Backend>, topic: String, start: Instant) -> Result<()> {
+async fn produce(
+    topics: Arc<dyn Backend>,
+    topic: String,
+    load: Load,
+    start: Instant,
+) -> Result<()> {
     let mut seq = 0;
-    while seq < EVENTS {
+    while seq < load.events() {
         tokio::time::sleep(TICK).await;
         let elapsed = start.elapsed();
         let first = seq;
-        while seq < EVENTS && due(seq) <= elapsed {
+        while seq < load.events() && load.due(seq) <= elapsed {
             seq += 1;
         }
         let record = |seq: u64| {
-            let key = format!("key-{}", seq % KEYS);
+            let key = format!("key-{}", seq % load.keys);
             let value = format!(r#"{{"id":"{key}","seq":{seq}}}"#);
             Outgoing::keyed(key, value)
         };
@@ -103,11 +131,17 @@ async fn produce(topics: Arc<dyn Backend>, topic: String, start: Instant) -> Res
 }
 
 /// Milliseconds from when each record was due until it, or one that replaced it, was seen.
-async fn watch_table(table: &dyn Target, pipeline: &str, start: Instant) -> Result<Vec<f64>> {
+async fn watch_table(
+    table: &dyn Target,
+    pipeline: &str,
+    load: Load,
+    start: Instant,
+) -> Result<Vec<f64>> {
+    let warm = WARM * load.rate;
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut latencies = Vec::new();
     let mut progress = Instant::now();
-    while (latencies.len() as u64) < EVENTS - WARM {
+    while (latencies.len() as u64) < load.events() - warm {
         ensure!(progress.elapsed() < PATIENCE, "no row came for {PATIENCE:?}");
         let mut newest = Vec::new();
         let mut visit = |batch: RecordBatch| {
@@ -117,12 +151,12 @@ async fn watch_table(table: &dyn Target, pipeline: &str, start: Instant) -> Resu
         table.scan(pipeline, &mut visit).await.context("look at the table")?;
         let now = start.elapsed();
         for (key, seq) in newest {
-            let next = seen.entry(key).or_insert(seq % KEYS);
+            let next = seen.entry(key).or_insert(seq % load.keys);
             while *next <= seq {
                 progress = Instant::now();
-                let late = now.saturating_sub(due(*next));
-                latencies.extend((*next >= WARM).then_some(late.as_secs_f64() * 1e3));
-                *next += KEYS;
+                let late = now.saturating_sub(load.due(*next));
+                latencies.extend((*next >= warm).then_some(late.as_secs_f64() * 1e3));
+                *next += load.keys;
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;

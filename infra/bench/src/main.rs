@@ -5,11 +5,12 @@
 //! - [`rounds`]: the run: servers, topics, every way in turns. [`servers`]: those in containers.
 //! - [`work`]: what is done with which events. [`vitals`]: one kind of them.
 //! - [`ways`]: the ways there are. [`engine`]: ours. [`hand`], [`librdkafka`], [`by_hand`]: without the engine. [`peers`]: others'.
-//! - [`latency`]: how soon a record is seen.
+//! - [`latency`]: how soon a record is seen. [`workers`]: several of them.
 //! - [`measure`]: one way in a process of its own: time, CPU, peak memory, rows. [`tree`]: the same of another program.
-//! - [`report`]: medians, ratios; as JSON or Markdown. [`machine`]: on what. [`docs`]: the page in `docs/`.
+//! - [`report`]: medians, ratios; as JSON or Markdown. [`cost`]: in dollars. [`machine`]: on what. [`docs`]: the page in `docs/`.
 
 mod by_hand;
+mod cost;
 mod docs;
 mod engine;
 mod hand;
@@ -28,6 +29,7 @@ mod ways;
 #[path = "../../../apps/wordcount/src/words.rs"]
 mod words;
 mod work;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -84,7 +84,7 @@ pub async fn run(way: Way, route: &Route) -> Result<()> {
             Ok(())
         };
         table.scan(pipeline, &mut visit).await.context("read the table")?;
-    } else if route.out.exists() {
+    } else if way.writes() && route.out.exists() {
         written.add_directory(&route.out)?;
     }
     let measured = Measured {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use serde::Serialize;
 
+use crate::cost::Prices;
 use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::ways::Way;
@@ -36,6 +38,18 @@ pub struct Run {
     pub files: f64,
 }
 
+/// Dollars for 10⁹ events.
+#[derive(Debug, Serialize)]
+pub struct Cost {
+    pub way: Way,
+    pub engine: &'static str,
+    pub work: Work,
+    /// Of what the way and the broker took of them.
+    pub processors: f64,
+    /// Of a month in S3, where it wrote Parquet.
+    pub storage: Option<f64>,
+}
+
 /// The object that `--json` ends with.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -45,13 +59,35 @@ pub struct Report {
     /// By name; more than 1 is better than what it is compared with.
     pub ratios: BTreeMap<&'static str, f64>,
     pub runs: Vec<Run>,
+    /// At the list prices of that month.
+    pub costs: Vec<Cost>,
+    pub prices_of: String,
 }
 
 impl Report {
-    pub fn of(taken: &[Taken], events: u64, rounds: u32, machine: Machine) -> Self {
+    pub fn of(taken: &[Taken], events: u64, rounds: u32, machine: Machine) -> Result<Self> {
         let ways = Way::ALL.into_iter().filter(|way| of(taken, *way).next().is_some());
-        let runs = ways.map(|way| Run::of(taken, way)).collect();
-        Self { events, rounds, machine, ratios: ratios(taken), runs }
+        let runs: Vec<_> = ways.map(|way| Run::of(taken, way)).collect();
+        let prices = Prices::read()?;
+        let costs = runs.iter().filter_map(|run| Cost::of(run, &prices)).collect();
+        let prices_of = prices.known;
+        Ok(Self { events, rounds, machine, ratios: ratios(taken), runs, costs, prices_of })
+    }
+}
+
+impl Cost {
+    /// `None`: of one that doesn't do the work, or too little of it to tell.
+    fn of(run: &Run, prices: &Prices) -> Option<Self> {
+        let compared = matches!(run.work, Work::Parquet | Work::Upsert | Work::Wordcount);
+        (compared && run.way.writes()).then(|| Self {
+            way: run.way,
+            engine: run.engine,
+            work: run.work,
+            processors: prices.of_processors(
+                run.cpu_s_per_million + run.broker_cpu_s_per_million.unwrap_or_default(),
+            ),
+            storage: (run.files > 0.0).then(|| prices.of_storage(run.parquet_mb, run.events)),
+        })
     }
 }
 
@@ -134,7 +170,7 @@ pub fn markdown(report: &Report) -> String {
         let Some(first) = runs.first() else { continue };
         let _ = writeln!(text, "### {}: {} events\n", work.name(), first.events);
         let _ = writeln!(text, "{}\n", work.about());
-        if work == Work::Latency {
+        if work.is_latency() {
             latencies(&mut text, &runs);
             continue;
         }
@@ -151,7 +187,30 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "| `{name}` | {ratio:.2} |");
         }
     }
+    costs(&mut text, report);
     text
+}
+
+fn costs(text: &mut String, report: &Report) {
+    if report.costs.is_empty() {
+        return;
+    }
+    if !text.ends_with("\n\n") {
+        text.push('\n');
+    }
+    let _ = writeln!(
+        text,
+        "### Dollars for 10⁹ events\n\nAt the list prices of {} ({}): what the way and the broker took of processors, but not what MySQL and \
+         Cassandra took; and a month in S3.\n\n| work | | processors | S3, a month |\n|---|---|---:|---:|",
+        report.prices_of,
+        Prices::about(),
+    );
+    for cost in &report.costs {
+        let storage =
+            cost.storage.map_or_else(|| "–".to_owned(), |dollars| format!("{dollars:.2}"));
+        let (work, engine) = (cost.work.name(), cost.engine);
+        let _ = writeln!(text, "| {work} | {engine} | {:.3} | {storage} |", cost.processors);
+    }
 }
 
 fn about(report: &Report) -> String {

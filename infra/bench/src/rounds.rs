@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
             taken.push(one);
         }
     }
-    let report = Report::of(&taken, args.events, args.rounds, machine);
+    let report = Report::of(&taken, args.events, args.rounds, machine)?;
     if let Some(path) = &args.docs {
         docs::write(path, &report)?;
     }
@@ -64,7 +64,7 @@ fn chosen(args: &Args) -> Result<Vec<Way>> {
     let all = Way::ALL.into_iter().filter(|way| match args.ways.is_empty() {
         true => {
             !(args.no_peers && way.is_peer()
-                || args.no_latency && way.work() == Work::Latency
+                || args.no_latency && way.work().is_latency()
                 || args.embedded && way.needs_kafka())
         }
         false => args.ways.contains(way),
@@ -142,8 +142,10 @@ fn check(one: &Measured, events: u64, others: &[Taken]) -> Result<()> {
     let rows = one.written.rows;
     let whole = match one.way.work() {
         _ if !one.way.writes() => true,
-        Work::Parquet | Work::Wide | Work::Start => rows == wanted,
-        Work::Upsert | Work::Wordcount | Work::Latency => rows > 0,
+        Work::Parquet | Work::Wide | Work::Start | Work::One | Work::Two | Work::Four => {
+            rows == wanted
+        }
+        Work::Upsert | Work::Wordcount | Work::Latency | Work::LatencyFast => rows > 0,
     };
     ensure!(whole, "{title} wrote {rows} rows of {wanted} events");
     let mut others = others.iter().map(|other| &other.measured);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::measure::Gone;
 use crate::work::Work;
-use crate::{engine, hand, latency, peers};
+use crate::{engine, hand, latency, peers, workers};
 
 /// Of each work what reading alone takes first, then the limit, then ours and the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -35,9 +35,20 @@ pub enum Way {
     WordcountSqlite,
     EngineWide,
     EngineStart,
+    EngineOne,
+    EngineTwo,
+    EngineFour,
+    /// Three workers of one group, each a process.
+    EngineThreeWorkers,
+    /// One of them.
+    #[value(hide = true)]
+    EngineWorker,
     LatencySqlite,
     LatencyMysql,
     LatencyCassandra,
+    FastSqlite,
+    FastMysql,
+    FastCassandra,
 }
 
 /// Where a way begins and ends.
@@ -54,7 +65,7 @@ pub struct Route {
 }
 
 impl Way {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::Raw,
         Self::Consume,
         Self::Decode,
@@ -71,9 +82,16 @@ impl Way {
         Self::WordcountSqlite,
         Self::EngineWide,
         Self::EngineStart,
+        Self::EngineOne,
+        Self::EngineTwo,
+        Self::EngineFour,
+        Self::EngineThreeWorkers,
         Self::LatencySqlite,
         Self::LatencyMysql,
         Self::LatencyCassandra,
+        Self::FastSqlite,
+        Self::FastMysql,
+        Self::FastCassandra,
     ];
 
     pub fn work(self) -> Work {
@@ -91,7 +109,11 @@ impl Way {
             Self::SparkWordcount | Self::WordcountMysql | Self::WordcountSqlite => Work::Wordcount,
             Self::EngineWide => Work::Wide,
             Self::EngineStart => Work::Start,
+            Self::EngineOne => Work::One,
+            Self::EngineTwo => Work::Two,
+            Self::EngineFour | Self::EngineThreeWorkers | Self::EngineWorker => Work::Four,
             Self::LatencySqlite | Self::LatencyMysql | Self::LatencyCassandra => Work::Latency,
+            Self::FastSqlite | Self::FastMysql | Self::FastCassandra => Work::LatencyFast,
         }
     }
 
@@ -103,10 +125,17 @@ impl Way {
             Self::Decode => "our consumer + decoder",
             Self::Limit => "hand-written limit",
             Self::Engine | Self::EngineWide | Self::EngineStart => "Millstream → Parquet",
+            Self::EngineOne | Self::EngineTwo | Self::EngineFour => "Millstream → Parquet",
+            Self::EngineThreeWorkers => "Millstream → Parquet, 3 workers",
+            Self::EngineWorker => "one of 3 workers",
             Self::Spark | Self::SparkWordcount => "Spark Structured Streaming",
-            Self::EngineCassandra | Self::LatencyCassandra => "Millstream → Cassandra",
-            Self::EngineMysql | Self::WordcountMysql | Self::LatencyMysql => "Millstream → MySQL",
-            Self::EngineSqlite | Self::WordcountSqlite | Self::LatencySqlite => {
+            Self::EngineCassandra | Self::LatencyCassandra | Self::FastCassandra => {
+                "Millstream → Cassandra"
+            }
+            Self::EngineMysql | Self::WordcountMysql | Self::LatencyMysql | Self::FastMysql => {
+                "Millstream → MySQL"
+            }
+            Self::EngineSqlite | Self::WordcountSqlite | Self::LatencySqlite | Self::FastSqlite => {
                 "Millstream → SQLite"
             }
             Self::Connect => "Kafka Connect, lines of text",
@@ -120,19 +149,26 @@ impl Way {
 
     /// Whether it leaves rows that can be compared.
     pub fn writes(self) -> bool {
-        !matches!(self, Self::Raw | Self::Consume | Self::Decode | Self::Connect)
+        !matches!(
+            self,
+            Self::Raw | Self::Consume | Self::Decode | Self::Connect | Self::EngineWorker
+        )
     }
 
     /// Whether it can't be gone on the embedded log.
     pub fn needs_kafka(self) -> bool {
-        self.is_peer() || self == Self::Raw
+        self.is_peer() || matches!(self, Self::Raw | Self::EngineThreeWorkers)
     }
 
     /// The server, by its scheme, that it ends in.
     pub fn server(self) -> Option<&'static str> {
         match self {
-            Self::EngineCassandra | Self::LatencyCassandra => Some("cassandra"),
-            Self::EngineMysql | Self::WordcountMysql | Self::LatencyMysql => Some("mysql"),
+            Self::EngineCassandra | Self::LatencyCassandra | Self::FastCassandra => {
+                Some("cassandra")
+            }
+            Self::EngineMysql | Self::WordcountMysql | Self::LatencyMysql | Self::FastMysql => {
+                Some("mysql")
+            }
             _ => None,
         }
     }
@@ -148,9 +184,8 @@ impl Way {
             Self::Spark => peers::spark("parquet", route, &topic.name),
             Self::Connect => peers::connect(self.work().events(route.events), route, &topic.name),
             Self::SparkWordcount => peers::spark("wordcount", route, &topic.name),
-            Self::LatencySqlite | Self::LatencyMysql | Self::LatencyCassandra => {
-                latency::run(self, route).await
-            }
+            Self::EngineThreeWorkers => workers::run(route),
+            _ if self.work().is_latency() => latency::run(self, route).await,
             _ => engine::run(self, route, topic).await,
         }
     }

@@ -28,13 +28,35 @@ pub enum Work {
     Wide,
     /// 1,000 vitals: what it takes to begin.
     Start,
+    /// A fifth as many vitals as for Parquet, in one partition, to Parquet by date.
+    One,
+    /// The same in two partitions.
+    Two,
+    /// … and in four.
+    Four,
     /// 1,000 small records a second, for 30 s, to a table: until they are seen.
     Latency,
+    /// 20,000 a second.
+    LatencyFast,
 }
 
 impl Work {
-    pub const ALL: [Self; 6] =
-        [Self::Parquet, Self::Upsert, Self::Wordcount, Self::Wide, Self::Start, Self::Latency];
+    pub const ALL: [Self; 10] = [
+        Self::Parquet,
+        Self::Upsert,
+        Self::Wordcount,
+        Self::Wide,
+        Self::Start,
+        Self::One,
+        Self::Two,
+        Self::Four,
+        Self::Latency,
+        Self::LatencyFast,
+    ];
+
+    pub fn is_latency(self) -> bool {
+        matches!(self, Self::Latency | Self::LatencyFast)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +65,11 @@ impl Work {
             Self::Wordcount => "wordcount",
             Self::Wide => "wide",
             Self::Start => "start",
+            Self::One => "one",
+            Self::Two => "two",
+            Self::Four => "four",
             Self::Latency => "latency",
+            Self::LatencyFast => "latency-fast",
         }
     }
 
@@ -61,9 +87,15 @@ impl Work {
                 "Vitals in 16 partitions and in no order of time, to Parquet in 500 directories."
             }
             Self::Start => "From the start of the process until 1,000 vitals are committed.",
+            Self::One => "As `parquet`, a fifth of it, in 1 partition.",
+            Self::Two => "As `parquet`, a fifth of it, in 2 partitions.",
+            Self::Four => {
+                "As `parquet`, a fifth of it, in 4 partitions, by one worker and by three."
+            }
             Self::Latency => {
                 "1,000 small records a second for 30 s, the first 10 s not counted, `roll.every_s` = 0.1: from producing until a reader of the table sees them."
             }
+            Self::LatencyFast => "The same with 20,000 a second.",
         }
     }
 
@@ -72,9 +104,9 @@ impl Work {
         match self {
             Self::Parquet => events,
             Self::Upsert => events.div_ceil(10),
-            Self::Wordcount | Self::Wide => events.div_ceil(5),
+            Self::Wordcount | Self::Wide | Self::One | Self::Two | Self::Four => events.div_ceil(5),
             Self::Start => 1000,
-            Self::Latency => crate::latency::EVENTS,
+            Self::Latency | Self::LatencyFast => crate::latency::events(self),
         }
     }
 
@@ -82,14 +114,19 @@ impl Work {
     pub fn topic(self, events: u64) -> Topic {
         let name = format!("bench-{}-{}", self.name(), self.events(events));
         let schema = if self == Self::Wordcount { text_schema } else { vitals_schema };
-        let partitions = if self == Self::Wide { 16 } else { 4 };
+        let partitions = match self {
+            Self::Wide => 16,
+            Self::One => 1,
+            Self::Two => 2,
+            _ => 4,
+        };
         Topic { key: "patient_id", schema, ..Topic::named(name).partitions(partitions) }
     }
 
     /// Makes the topic with its events: the same ones every time. One that has them already is left as it is.
     pub async fn generate(self, topics: &dyn Backend, events: u64) -> Result<()> {
         // Its records are made while they are worked off.
-        if self == Self::Latency {
+        if self.is_latency() {
             return Ok(());
         }
         let topic = self.topic(events);
@@ -115,14 +152,12 @@ impl Work {
 
     fn event(self, chance: &mut SmallRng, index: u64, events: u64) -> Outgoing {
         match self {
-            Self::Parquet | Self::Upsert | Self::Start | Self::Latency => {
-                vital(chance, index * 3 * DAY_MS / events)
-            }
             Self::Wide => {
                 let after_ms = chance.random_range(0..5 * DAY_MS);
                 vital(chance, after_ms)
             }
             Self::Wordcount => sentence(chance, index),
+            _ => vital(chance, index * 3 * DAY_MS / events),
         }
     }
 }
