@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use millstream_engine::{Decoder, Json};
+use millstream_engine::{CHUNK_RECORDS, Decoder, Json};
 use millstream_topic::{Backend, Event, Order, Record, Topic};
 
 use crate::by_hand::Loop;
 use crate::librdkafka;
 use crate::measure::Gone;
 use crate::ways::{Route, look};
-
-/// Records decoded at once, as the engine does.
-const CHUNK: usize = 65_536;
 
 pub async fn raw(route: &Route, topic: &Topic) -> Result<Gone> {
     let Some(brokers) = route.brokers() else { bail!("librdkafka reads from Kafka only") };
@@ -48,10 +45,10 @@ pub async fn decode(topics: &dyn Backend, topic: &Topic) -> Result<Gone> {
         records.clear();
         anyhow::Ok(())
     };
-    let mut pending = Vec::with_capacity(CHUNK);
+    let mut pending = Vec::with_capacity(CHUNK_RECORDS);
     each_slice(topics, topic, |records| {
         pending.extend(records);
-        if pending.len() >= CHUNK { work(&mut pending) } else { Ok(()) }
+        if pending.len() >= CHUNK_RECORDS { work(&mut pending) } else { Ok(()) }
     })
     .await?;
     work(&mut pending)?;

@@ -39,7 +39,7 @@ mod world;
 
 pub use decode::{Decoded, Decoder, Json};
 pub use lookup::{Freshness, Limits, Lookup, LookupError, LookupSource, LookupStatus, WhenStale};
-pub use open_range::units;
+pub use open_range::{CHUNK_RECORDS, units};
 pub use pipeline::{Draft, Pipeline, Roll};
 pub use run::{EngineError, Options, chain, run};
 pub use sink::{About, Delete, Keeping, Outcome, Range, Rows, Sink, SinkError, Standing, Target};

@@ -12,7 +12,7 @@ use crate::sink::{Delete, Keeping, Range, Rows, Standing};
 
 /// So many records are decoded at once: enough to spread the cost of planning and of small columns, and few enough that
 /// they are in the processor's cache still (docs/decisions/0019-small-batches.md).
-const CHUNK_RECORDS: usize = 8192;
+pub const CHUNK_RECORDS: usize = 8192;
 
 /// The range being filled of one partition, from the position on.
 #[derive(Debug)]

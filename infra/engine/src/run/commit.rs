@@ -68,7 +68,7 @@ impl Worker {
             Phase::Opening { due: Instant::now() + slot.backoff.next(), failed: Some(failed) };
     }
 
-    /// Closes the open ranges of these partitions where they are, and commits them, with those that are closed already.
+    /// Closes the open ranges of these partitions where they are, and commits them.
     /// Without a lookup table that may be used nothing is closed: what is open is read again later, here or by another worker.
     pub(super) async fn close(&mut self, due: &[TopicPartition]) {
         if due.is_empty() || self.lookups.wait() {
