@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import traceback
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -100,6 +101,10 @@ def patch() -> None:
     BudgetsResponse.list_tags_for_resource = budget_tags
 
 
+# Moto goes over its dictionaries without a lock while other requests change them, and Terraform asks ten things at once.
+_one_at_a_time = threading.Lock()
+
+
 class Application(DomainDispatcherApplication):
     """Where moto breaks down it answers 500, which Terraform takes for trouble that passes, and tries for ten minutes."""
 
@@ -108,7 +113,8 @@ class Application(DomainDispatcherApplication):
             return start_response("400 moto broke down" if status.startswith("500") else status, headers, *rest)
 
         try:
-            return super().__call__(environ, start)
+            with _one_at_a_time:
+                return super().__call__(environ, start)
         except Exception:
             start_response("400 moto broke down", [("Content-Type", "text/plain")])
             return [traceback.format_exc().encode()]
@@ -236,8 +242,6 @@ def budget_tags(self) -> str:
 
 
 def main() -> None:
-    import threading
-
     with LocalAws(int(sys.argv[1]) if len(sys.argv) > 1 else 0) as aws:
         print(aws.endpoint, flush=True)
         try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import boto3
 import local_aws
 import pytest
@@ -40,6 +44,26 @@ def test_what_breaks_is_a_clients_error(api, monkeypatch):
     with pytest.raises(ClientError) as error:
         api("glue").get_databases()
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_requests_are_answered_one_at_a_time(api, monkeypatch):
+    """Side by side, one of some thousands found a dictionary that another changed, and a whole apply failed."""
+    under_way, most = set(), []
+
+    def slow(self):
+        under_way.add(threading.get_ident())
+        most.append(len(under_way))
+        time.sleep(0.02)
+        under_way.discard(threading.get_ident())
+        return call_action(self)
+
+    call_action = local_aws.BaseResponse.call_action
+    monkeypatch.setattr(local_aws.BaseResponse, "call_action", slow)
+    glue = api("glue")
+    with ThreadPoolExecutor(8) as eight:
+        list(eight.map(lambda _: glue.get_databases(), range(16)))
+    assert len(most) == 16
+    assert max(most) == 1
 
 
 @pytest.mark.parametrize(
