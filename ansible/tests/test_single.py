@@ -278,6 +278,14 @@ def test_a_unit_may_do_little(site, unit):
     assert float(told.split(": ")[1].split()[0]) <= 3.0, told
 
 
+def test_a_search_may_ask_whether_a_page_is_in_memory(site):
+    """Lucene does it only now and then, so that a search that succeeds shows nothing."""
+    asks = "import ctypes, mmap; page = ctypes.c_char.from_buffer(mmap.mmap(-1, 4096)); print(ctypes.CDLL(None).mincore(ctypes.byref(page), 4096, ctypes.create_string_buffer(1)))"
+    allowed = site.hosts[HOST].shell("systemctl show --property SystemCallFilter --value opensearch")
+    limits = ["--property", f"SystemCallFilter={allowed}", "--property", "SystemCallErrorNumber=EPERM"]
+    assert site.hosts[HOST].run("systemd-run", "--quiet", "--pipe", "--wait", *limits, "python3", "-c", asks).stdout.strip() == "0"
+
+
 def test_no_port_of_data_can_be_reached_from_outside(site):
     host = site.hosts[HOST]
     reached = [port for port in (9042, 7000, 7001, 3306, 9092, 9093, 9200, 9300, 9090, 9100, 22) if site.hosts.outside.reaches(host.address, port, 0.5)]
