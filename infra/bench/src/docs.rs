@@ -27,12 +27,15 @@ const NOTES: &str = "
 ## What is compared
 
 - **Millstream**: the pipelines of the apps with their default settings (a range closes at 10 s, 200,000 records or 32 MB), exactly once;
-  each file is synced, and so are its plan and its end. Parquet is compressed with zstd, level 3.
+  each file is synced, and so are its plan and its end. Parquet is compressed with zstd, level 1.
 - **hand-written limit** (`infra/bench/src/by_hand.rs`): librdkafka, one `poll` a message; serde into a struct; Arrow builders;
   Parquet with Snappy, one file per date, synced at the end. Neither exactly once nor able to start again.
 - **librdkafka alone**, **our consumer alone**, **our consumer + decoder**: what reading costs without the rest.
 - **Spark** (`infra/bench/peers/spark.py`): `local` with all cores, 2 GB, `availableNow`, checkpoint on disk, Parquet with Snappy; as many shuffle partitions as cores. Its
   figures hold its start.
+- **Flink** (`infra/bench/peers/flink/job.sql`): SQL in one process, 2 GB, a subtask per core, a checkpoint each 10 s, Parquet with Snappy. Its figures
+  hold its start.
+- **Bento** (`infra/bench/peers/bento/bento.yaml`): built with the parts that are used; 50,000 records a batch, Parquet with Snappy; at least once.
 - **Kafka Connect**: standalone, FileStream sink: each record's text as a line, neither parsed nor exactly once. A floor of its cost, not the same work.
 - **first rows after**: when a reader could see the first ones. Millstream's is known to 0.1 s.
 - `wide`: 16 partitions, 500 directories, no order of time. `start`: 1,000 events, from nothing to all committed.
@@ -40,7 +43,7 @@ const NOTES: &str = "
 ## What is not measured yet
 
 Latency isn't part of a run with `--no-latency`: `make bench ARGS=\"--ways latency-sqlite,latency-mysql,latency-cassandra\"` measures it, at 1,000 events/s and
-a range each 0.1 s; docs/decisions/0018 has what it showed. Not built: Flink and Bento as peers.
+a range each 0.1 s; docs/decisions/0018 has what it showed.
 ";
 
 /// Writes the page.

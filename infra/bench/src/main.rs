@@ -57,7 +57,7 @@ struct Args {
     /// Only these.
     #[arg(long, value_delimiter = ',')]
     ways: Vec<Way>,
-    /// Without Spark and Kafka Connect.
+    /// Without Spark, Flink, Bento and Kafka Connect.
     #[arg(long)]
     no_peers: bool,
     /// Without the latencies, which take half of the time.

@@ -1,5 +1,6 @@
 //! Other programs that do the same work, installed and started by `scripts/bench-peers`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -33,14 +34,43 @@ pub fn connect(events: u64, route: &Route, topic: &str) -> Result<Gone> {
     command.args(["connect", brokers, topic, out]);
     let start = SystemTime::now();
     let used = tree::measure(command, &lines)?;
-    let written = std::fs::read(&lines).context("read the lines")?;
+    let written = fs::read(&lines).context("read the lines")?;
     let written = written.iter().filter(|byte| **byte == b'\n').count() as u64;
     ensure!(written == events, "Kafka Connect wrote {written} of {events} lines");
     // It is watched for a while after its last line.
-    let last = std::fs::metadata(&lines).and_then(|lines| lines.modified());
+    let last = fs::metadata(&lines).and_then(|lines| lines.modified());
     let took = last.context("look at the lines")?.duration_since(start).context("ask the clock")?;
     let first_output = used.first_output;
     Ok(Gone { first_output, used: Some(used), took: Some(took), ..Gone::default() })
+}
+
+/// Flink or Bento works the vitals off, to Parquet by date.
+pub fn to_parquet(peer: &str, route: &Route, topic: &str) -> Result<Gone> {
+    let Some(brokers) = route.brokers() else { bail!("{peer} reads from Kafka only") };
+    let out = route.out.to_str().context("a directory's name that is no text")?;
+    let rows = route.out.join("vitals");
+    let mut command = script()?;
+    command.args([peer, brokers, topic, out]);
+    let start = SystemTime::now();
+    let used = tree::measure(command, &rows)?;
+    // Bento waits for a while whether more comes.
+    let took = newest(&rows)?.duration_since(start).context("ask the clock")?;
+    Ok(Gone { used: Some(used), took: Some(took), ..Gone::default() })
+}
+
+/// When the last file below a directory was written.
+fn newest(directory: &Path) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(directory).with_context(|| format!("read {}", directory.display()))? {
+        let entry = entry?;
+        let written = if entry.file_type()?.is_dir() {
+            self::newest(&entry.path())?
+        } else {
+            entry.metadata()?.modified()?
+        };
+        newest = newest.max(written);
+    }
+    Ok(newest)
 }
 
 /// Installs them; tells which, with their versions.

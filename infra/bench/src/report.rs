@@ -146,6 +146,8 @@ fn ratios(taken: &[Taken]) -> BTreeMap<&'static str, f64> {
         ("parquet_vs_limit_cpu", cheaper(Way::Engine, Way::Limit)),
         ("parquet_vs_spark", faster(Way::Engine, Way::Spark)),
         ("parquet_vs_spark_cpu", cheaper(Way::Engine, Way::Spark)),
+        ("parquet_vs_flink_cpu", cheaper(Way::Engine, Way::Flink)),
+        ("parquet_vs_bento_cpu", cheaper(Way::Engine, Way::Bento)),
         ("parquet_vs_connect_cpu", cheaper(Way::Engine, Way::Connect)),
         ("consumer_vs_librdkafka_cpu", cheaper(Way::Consume, Way::Raw)),
         ("wordcount_vs_spark", faster(words, Way::SparkWordcount)),

@@ -25,6 +25,8 @@ pub enum Way {
     /// What a worker runs: consume, decode, SQL, Parquet on a synced disk, exactly once.
     Engine,
     Spark,
+    Flink,
+    Bento,
     Connect,
     EngineCassandra,
     EngineMysql,
@@ -65,13 +67,15 @@ pub struct Route {
 }
 
 impl Way {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Raw,
         Self::Consume,
         Self::Decode,
         Self::Limit,
         Self::Engine,
         Self::Spark,
+        Self::Flink,
+        Self::Bento,
         Self::Connect,
         Self::EngineCassandra,
         Self::EngineMysql,
@@ -102,6 +106,8 @@ impl Way {
             | Self::Limit
             | Self::Engine
             | Self::Spark
+            | Self::Flink
+            | Self::Bento
             | Self::Connect => Work::Parquet,
             Self::EngineCassandra | Self::EngineMysql | Self::EngineSqlite | Self::EngineSearch => {
                 Work::Upsert
@@ -138,13 +144,18 @@ impl Way {
             Self::EngineSqlite | Self::WordcountSqlite | Self::LatencySqlite | Self::FastSqlite => {
                 "Millstream → SQLite"
             }
+            Self::Flink => "Flink SQL",
+            Self::Bento => "Bento",
             Self::Connect => "Kafka Connect, lines of text",
             Self::EngineSearch => "Millstream → search",
         }
     }
 
     pub fn is_peer(self) -> bool {
-        matches!(self, Self::Spark | Self::SparkWordcount | Self::Connect)
+        matches!(
+            self,
+            Self::Spark | Self::SparkWordcount | Self::Flink | Self::Bento | Self::Connect
+        )
     }
 
     /// Whether it leaves rows that can be compared.
@@ -182,6 +193,8 @@ impl Way {
             Self::Decode => hand::decode(&*route.open()?, &topic).await,
             Self::Limit => hand::limit(route, &topic).await,
             Self::Spark => peers::spark("parquet", route, &topic.name),
+            Self::Flink => peers::to_parquet("flink", route, &topic.name),
+            Self::Bento => peers::to_parquet("bento", route, &topic.name),
             Self::Connect => peers::connect(self.work().events(route.events), route, &topic.name),
             Self::SparkWordcount => peers::spark("wordcount", route, &topic.name),
             Self::EngineThreeWorkers => workers::run(route),

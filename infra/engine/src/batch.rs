@@ -60,11 +60,20 @@ pub fn work(pipeline: &Pipeline, records: &[Record], version_before: i64) -> Wor
     worked
 }
 
+/// The version of the last of these records.
+pub(crate) fn version_of_last(records: &[Record], before: i64) -> i64 {
+    records.iter().fold(before, |before, record| version(record, before))
+}
+
 /// docs/guarantees.md: `v = max(timestamp_ms × 1000, v_before + 1)`, in microseconds.
+fn version(record: &Record, before: i64) -> i64 {
+    record.timestamp_ms.saturating_mul(1000).max(before + 1)
+}
+
 fn versions(records: &[Record], mut before: i64) -> Vec<i64> {
     let mut versions = Vec::with_capacity(records.len());
     for record in records {
-        before = record.timestamp_ms.saturating_mul(1000).max(before + 1);
+        before = version(record, before);
         versions.push(before);
     }
     versions

@@ -7,6 +7,7 @@
 //! - [`transform`], [`sql`]: row-wise SQL (planned once) or a Rust function over the batch.
 //! - [`lookup`]: tables from elsewhere that the SQL may join.
 //! - [`batch`]: the two together: records in, rows and buckets out. A pure function.
+//! - `crew`: threads that do it, while the loop goes on.
 //! - [`ledger`]: ranges, buckets, positions: the accounting of the promise.
 //! - [`Sink`], [`Target`]: what a store must do; [`conformance`] is the suite every sink passes.
 //! - [`run`]: the loop: assignment, reading, rolling, committing, back-pressure, retry, watchdog, drain.
@@ -21,6 +22,7 @@ pub mod batch;
     reason = "a test suite for whoever writes a sink: failing loudly is its work"
 )]
 pub mod conformance;
+mod crew;
 pub mod decode;
 pub mod ledger;
 pub mod lookup;

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::mem::take;
 use std::time::Duration;
 
@@ -5,14 +6,17 @@ use millstream_topic::Record;
 use millstream_topic::dead_letter::DeadLetter;
 use tokio::time::Instant;
 
-use crate::batch::{self, Worked};
+use crate::batch;
+use crate::crew::{Crew, Done, UnderWay, work_off};
 use crate::ledger::{Assignment, Buckets, Entry, EntryKind, LastRecord};
-use crate::pipeline::{Pipeline, Roll};
+use crate::pipeline::Roll;
 use crate::sink::{Delete, Keeping, Range, Rows, Standing};
 
 /// So many records are decoded at once: enough to spread the cost of planning and of small columns, and few enough that
 /// they are in the processor's cache still (docs/decisions/0019-small-batches.md).
 pub const CHUNK_RECORDS: usize = 8192;
+/// So many stretches of a partition wait for their turn to be added, in their order, before it is read on.
+const BEHIND: usize = 2;
 
 /// The range being filled of one partition, from the position on.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct OpenRange {
     since: Option<Instant>,
     pending: Vec<Record>,
     pending_bytes: usize,
+    /// Stretches that other threads work off, in the records' order, each with the bytes of its records.
+    under_way: VecDeque<(usize, UnderWay)>,
     /// What the records worked off so far became.
     buckets: Buckets,
     rows: Vec<Rows>,
@@ -63,6 +69,7 @@ impl OpenRange {
             since: None,
             pending: Vec::new(),
             pending_bytes: 0,
+            under_way: VecDeque::new(),
             buckets: Buckets::default(),
             rows: Vec::new(),
             row_bytes: 0,
@@ -86,7 +93,8 @@ impl OpenRange {
 
     /// Bytes of records and rows held.
     pub(crate) fn held(&self) -> usize {
-        self.pending_bytes + self.row_bytes
+        let under_way: usize = self.under_way.iter().map(|(bytes, _)| bytes).sum();
+        self.pending_bytes + under_way + self.row_bytes
     }
 
     /// Whether it has to be closed now.
@@ -111,7 +119,7 @@ impl OpenRange {
     }
 
     /// Takes records in offset order; offsets passed over between them are absent.
-    pub(crate) fn take(&mut self, records: Vec<Record>, pipeline: &Pipeline, now: Instant) {
+    pub(crate) async fn take(&mut self, records: Vec<Record>, crew: &Crew, now: Instant) {
         for record in records {
             if record.offset < self.next {
                 continue;
@@ -124,8 +132,8 @@ impl OpenRange {
             self.next = record.offset + 1;
             self.pending_bytes += record.size();
             self.pending.push(record);
-            if self.pending.len() >= CHUNK_RECORDS && pipeline.is_ready() {
-                self.work(pipeline);
+            if self.pending.len() >= CHUNK_RECORDS && crew.pipeline().is_ready() {
+                self.hand_over(crew).await;
             }
         }
         self.mark_since(now);
@@ -151,36 +159,52 @@ impl OpenRange {
         }
     }
 
-    fn work(&mut self, pipeline: &Pipeline) {
-        let records = take(&mut self.pending);
-        self.pending_bytes = 0;
-        let Some(last) = records.last() else { return };
-        self.last_record = Some(LastRecord {
-            offset: last.offset,
-            timestamp_ms: last.timestamp_ms,
-            checksum: last.checksum(),
-        });
-        let worked = batch::work(pipeline, &records, self.version);
-        self.letters.extend(worked.dead.iter().map(|dead| {
-            let record = &records[dead.index];
-            DeadLetter {
+    /// Has what is pending worked off while reading goes on.
+    async fn hand_over(&mut self, crew: &Crew) {
+        let (records, bytes, before) = self.take_pending();
+        let under_way = crew.begin(records, before).await;
+        self.under_way.push_back((bytes, under_way));
+        self.gather(BEHIND).await;
+    }
+
+    /// Adds what others have worked off, until so many stretches are left.
+    async fn gather(&mut self, left: usize) {
+        while self.under_way.len() > left {
+            let Some((_, under_way)) = self.under_way.pop_front() else { return };
+            self.add(under_way.done().await);
+        }
+    }
+
+    /// The pending records, their bytes, and the version before them.
+    fn take_pending(&mut self) -> (Vec<Record>, usize, i64) {
+        let (records, bytes, before) =
+            (take(&mut self.pending), take(&mut self.pending_bytes), self.version);
+        self.version = batch::version_of_last(&records, before);
+        if let Some(last) = records.last() {
+            self.last_record = Some(LastRecord {
+                offset: last.offset,
+                timestamp_ms: last.timestamp_ms,
+                checksum: last.checksum(),
+            });
+        }
+        (records, bytes, before)
+    }
+
+    fn add(&mut self, (worked, dead_records): Done) {
+        for (dead, record) in worked.dead.into_iter().zip(dead_records) {
+            self.buckets.dead.push(record.offset);
+            self.letters.push(DeadLetter {
                 timestamp_ms: record.timestamp_ms,
                 pipeline: self.assignment.pipeline.clone(),
                 at: self.assignment.at.clone(),
                 offset: record.offset,
                 kind: dead.kind,
-                reason: dead.reason.clone(),
+                reason: dead.reason,
                 time_ms: 0,
-                key: record.key.clone(),
-                value: record.value.clone(),
-            }
-        }));
-        self.buckets.dead.extend(worked.dead.iter().map(|dead| records[dead.index].offset));
-        self.add(worked);
-    }
-
-    fn add(&mut self, worked: Worked) {
-        self.version = worked.version;
+                key: record.key,
+                value: record.value,
+            });
+        }
         self.buckets.delivered += worked.delivered;
         self.buckets.filtered += worked.filtered;
         self.buckets.tombstones += worked.tombstones;
@@ -191,9 +215,12 @@ impl OpenRange {
     }
 
     /// Closes the range at the last offset taken; this begins anew behind it once the range is committed.
-    pub(crate) fn close(&mut self, pipeline: &Pipeline, now_ms: i64) -> Closed {
+    pub(crate) async fn close(&mut self, crew: &Crew, now_ms: i64) -> Closed {
         let since = Instant::now();
-        self.work(pipeline);
+        let pipeline = crew.pipeline();
+        let (rest, _, before) = self.take_pending();
+        self.gather(0).await;
+        self.add(work_off(pipeline, &rest, before));
         let letters = take(&mut self.letters)
             .into_iter()
             .map(|letter| DeadLetter { time_ms: now_ms, ..letter })

@@ -15,6 +15,7 @@ use serde::de::{
 };
 
 use super::json::{Fields, RowSeed};
+use super::time::utc_millis;
 
 /// A column being filled from JSON values.
 pub(super) enum Column {
@@ -200,9 +201,13 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
                 column.append_value(days);
             }
             Column::Timestamp(column) => {
-                let time = string_to_datetime(&Utc, value)
-                    .map_err(|_| E::custom(format!("{value:?} is not a date and time")))?;
-                column.append_value(time.timestamp_millis());
+                let millis = match utc_millis(value) {
+                    Some(millis) => millis,
+                    None => string_to_datetime(&Utc, value)
+                        .map_err(|_| E::custom(format!("{value:?} is not a date and time")))?
+                        .timestamp_millis(),
+                };
+                column.append_value(millis);
             }
             _ => return Err(self.wrong(serde::de::Unexpected::Str(value))),
         }

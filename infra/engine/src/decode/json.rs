@@ -38,7 +38,7 @@ impl Decoder for Json {
         let mut fields = Fields::new(&self.schema, values.len())?;
         for value in values {
             // Checked as a whole that is quicker than text by text; what is bad is told by where it stands.
-            let read = match str::from_utf8(value) {
+            let read = match simdutf8::basic::from_utf8(value) {
                 Ok(text) => read(serde_json::Deserializer::from_str(text), &mut fields),
                 Err(_) => read(serde_json::Deserializer::from_slice(value), &mut fields),
             };

@@ -2,6 +2,7 @@
 
 mod column;
 mod json;
+mod time;
 
 use std::fmt::Debug;
 

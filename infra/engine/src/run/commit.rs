@@ -85,7 +85,7 @@ impl Worker {
         }
         // What is decoded at once is bounded as one range is, and what was committed is safe if time runs out.
         for part in self.in_parts(due) {
-            self.close_part(part);
+            self.close_part(part).await;
             self.commit(part).await;
         }
     }
@@ -106,13 +106,13 @@ impl Worker {
         parts
     }
 
-    fn close_part(&mut self, due: &[TopicPartition]) {
+    async fn close_part(&mut self, due: &[TopicPartition]) {
         let now_ms = self.world.clock.now_ms();
         for at in due {
             let Some(slot) = self.slots.get_mut(at) else { continue };
             match std::mem::replace(&mut slot.phase, Phase::Moving) {
                 Phase::Filling(mut open) => {
-                    let closed = open.close(&self.pipeline, now_ms);
+                    let closed = open.close(&self.crew, now_ms).await;
                     slot.phase = Phase::Closing { open, closed, due: Instant::now(), failed: None };
                 }
                 other => slot.phase = other,

@@ -44,7 +44,7 @@ impl Worker {
                 slot.end = slot.end.max(end);
                 slot.progress = now;
                 if let Some(open) = slot.filling() {
-                    open.take(records, &self.pipeline, now);
+                    open.take(records, &self.crew, now).await;
                 }
             }
             Event::End { at, end } => {

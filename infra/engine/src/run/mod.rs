@@ -17,6 +17,7 @@ mod tell;
 mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_topic::{Consumer, TopicError, TopicPartition};
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::crew::Crew;
 use crate::pipeline::Pipeline;
 use crate::sink::{Keeping, Sink, SinkError};
 use crate::status::{Batches, Happening, State, Status, Totals};
@@ -86,6 +88,7 @@ pub async fn run(
     stop: CancellationToken,
     status: watch::Sender<Status>,
 ) -> Result<Totals, EngineError> {
+    let pipeline = Arc::new(pipeline);
     let lookups = Lookups::start(&pipeline, &world);
     let starting = Starting { pipeline: &pipeline, world: &world, stop: &stop, status: &status };
     let Some((sink, consumer)) = starting.start().await? else { return Ok(Totals::default()) };
@@ -93,6 +96,7 @@ pub async fn run(
         id: pipeline.id(),
         fingerprint: pipeline.fingerprint(),
         backoff: Backoff::new(world.seed),
+        crew: Crew::new(pipeline.clone()),
         pipeline,
         world,
         options,
@@ -120,7 +124,8 @@ pub async fn run(
 pub(crate) struct Worker {
     id: String,
     fingerprint: String,
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
+    crew: Crew,
     world: World,
     options: Options,
     stop: CancellationToken,

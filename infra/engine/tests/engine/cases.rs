@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use async_trait::async_trait;
 use millstream_engine::ledger::EntryKind;
 use millstream_engine::memory_sink::MemoryTarget;
-use millstream_engine::{About, Options, Sink, SinkError, Target};
+use millstream_engine::{About, Options, Roll, Sink, SinkError, Target};
 use millstream_topic::dead_letter::{self, DeadLetter, Kind};
 use millstream_topic::{Outgoing, Subscriptions, TopicPartition, Topics};
 
@@ -84,6 +84,34 @@ async fn case_12_poison_records_go_one_by_one() {
         assert!(letters.iter().any(|letter| letter.value.as_deref() == Some(value)), "{value:?}");
     }
     assert!(letters.iter().all(|l| l.pipeline == "test.events" && !l.reason.is_empty()));
+}
+
+/// Long ranges are worked off by several threads, stretch by stretch: what comes of them is in the records' order all the same.
+#[tokio::test(start_paused = true)]
+async fn stretches_that_others_work_off_come_in_their_order() {
+    let mut stage = Stage::new().await;
+    stage.pipeline.roll = Roll { records: 1 << 20, bytes: 1 << 30, ..stage.pipeline.roll };
+    let events = 100_000;
+    for part in 0..10 {
+        stage.send(part * events / 10 - 7, (part + 1) * events / 10 - 7).await;
+        stage.send_raw(b"{").await;
+    }
+    let totals = stage.catch_up().await.expect("catch up");
+    assert_eq!((totals.delivered, totals.filtered, totals.dead_lettered), (99_993, 7, 10));
+    assert_eq!(totals.ranges, 2, "one of each partition, of some six stretches");
+    stage.assert_exact(99_993).await;
+
+    let rows = stage.target.snapshot().rows.expect("rows");
+    let numbers = rows.column_by_name("n").expect("n").as_primitive::<Int64Type>().values();
+    let turns = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!(turns <= 1, "ascending in each partition, as they were sent: {turns} turns");
+    let name = dead_letter::topic_for("events");
+    let slice = stage.topics.read(&TopicPartition::new(name, 0), 0, 100).await.expect("read");
+    let letters =
+        slice.records.iter().map(|record| DeadLetter::from_record(record).expect("letter"));
+    let offsets: Vec<_> = letters.map(|letter| letter.offset).collect();
+    assert_eq!(offsets.len(), 10);
+    assert!(offsets.is_sorted(), "{offsets:?}");
 }
 
 /// A table that can't hold one of the rows.
