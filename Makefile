@@ -21,7 +21,7 @@ demo: ## Run the five apps end to end, show their results and their pages (ARGS=
 test: ## Check everything: format, lints, links, all tests; ends with "N passed, N failed"
 	@scripts/test
 
-bench: ## Measure the engine on Kafka against a hand-written limit and Spark (ARGS="--events 1000000 --rounds 3 --no-peers --json")
+bench: ## Measure the engine on Kafka against a hand-written limit, Spark and others (ARGS="--events 1000000 --rounds 3 --no-peers --json")
 	@scripts/setup
 	@test -x $(RELEASE)/bench || echo "The first optimised build takes some 20 minutes on 2 cores."
 	@cargo build --release --locked --workspace --bin bench

@@ -91,7 +91,8 @@ impl OpenRange {
         self.next > self.last.next()
     }
 
-    /// Bytes of records and rows held.
+    /// Bytes of records and rows held. Rows of stretches that aren't added yet count as their records: how soon a thread was done
+    /// must not decide where a range ends.
     pub(crate) fn held(&self) -> usize {
         let under_way: usize = self.under_way.iter().map(|(bytes, _)| bytes).sum();
         self.pending_bytes + under_way + self.row_bytes
@@ -118,7 +119,8 @@ impl OpenRange {
         self.since.map(|since| since + every)
     }
 
-    /// Takes records in offset order; offsets passed over between them are absent.
+    /// Takes records in offset order; offsets passed over between them are absent. What is taken counts as taken at once: who drops this, or
+    /// [`Self::close`], before its end has to drop the range as well.
     pub(crate) async fn take(&mut self, records: Vec<Record>, crew: &Crew, now: Instant) {
         for record in records {
             if record.offset < self.next {

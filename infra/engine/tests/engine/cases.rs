@@ -114,6 +114,23 @@ async fn stretches_that_others_work_off_come_in_their_order() {
     assert!(offsets.is_sorted(), "{offsets:?}");
 }
 
+/// Of records of one moment only the count makes the later one's version the larger, also across stretches.
+#[tokio::test(start_paused = true)]
+async fn the_last_of_equal_times_stays_whoever_worked_it_off() {
+    let mut stage = Stage::with(MemoryTarget::upsert("events", &["id"])).await;
+    stage.pipeline.roll = Roll { records: 1 << 20, bytes: 1 << 30, ..stage.pipeline.roll };
+    let record = |n: i64| {
+        let (id, timestamp_ms) = (format!("k{}", n % 5), Some(1_700_000_000_000));
+        let value = format!(r#"{{"id":"{id}","n":{n}}}"#);
+        Outgoing { timestamp_ms, ..Outgoing::keyed(id, value) }
+    };
+    stage.topics.append("events", (0..100_000).map(record).collect()).await.expect("append");
+    let totals = stage.catch_up().await.expect("catch up");
+    assert!(totals.ranges <= 2, "one of each partition, of several stretches");
+    assert_eq!(stage.numbers(), (99_995..100_000).collect::<Vec<_>>());
+    assert!(stage.verify().await.is_exact());
+}
+
 /// A table that can't hold one of the rows.
 #[derive(Debug)]
 struct Choosy(MemoryTarget);

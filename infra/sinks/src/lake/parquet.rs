@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-/// Level 3 makes files 4 % smaller, and takes a tenth more of a worker's time (docs/decisions/0021-fewer-instructions-a-record.md).
+/// Level 3 makes files 4 % smaller, at a price: docs/decisions/0021-fewer-instructions-a-record.md.
 const ZSTD_LEVEL: i32 = 1;
 /// Rows by which it is told whether a column's values repeat; in files with fewer it doesn't matter.
 const SAMPLE: usize = 1000;
