@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use millstream_engine::{Options, Pipeline, Status, Target, World};
 use millstream_sinks::lake::Format;
 use millstream_sinks::search::{Field, Index, Kind};
@@ -13,7 +13,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::measure::Gone;
+use crate::measure::{Gone, ours};
+use crate::tree::Used;
 use crate::ways::{Route, Way};
 use crate::words;
 
@@ -69,7 +70,31 @@ fn lake(way: Way) -> bool {
             | Way::EngineTwo
             | Way::EngineFour
             | Way::EngineWorker
+            | Way::VerifyLake
     )
+}
+
+/// Works the topic off, then compares what is in the sink with it: only that is timed.
+pub async fn verify(way: Way, route: &Route, topic: Topic) -> Result<Gone> {
+    let group = format!("bench-{}", std::process::id());
+    let pipeline = pipeline(way, route, &topic)?.group(&group);
+    let world = World::real(route.open()?);
+    let options = Options { until_caught_up: true, ..Options::default() };
+    let (told, _status) = watch::channel(Status::default());
+    millstream_engine::run(pipeline.clone(), world.clone(), options, CancellationToken::new(), told)
+        .await
+        .context("run the pipeline")?;
+    let (start, before) = (Instant::now(), ours().context("ask for CPU")?);
+    let report = millstream_engine::verify::verify(&pipeline, &world).await?;
+    let (took, after) = (start.elapsed(), ours().context("ask for CPU")?);
+    let wanted = way.work().events(route.events);
+    ensure!(
+        report.is_exact() && report.delivered == wanted && report.unchecked == 0,
+        "of {wanted} events verify says {report:?}"
+    );
+    let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+    let used = Used { cpu_seconds, ..after };
+    Ok(Gone { events: wanted, used: Some(used), took: Some(took), ..Gone::default() })
 }
 
 fn pipeline(way: Way, route: &Route, topic: &Topic) -> Result<Pipeline> {
@@ -93,7 +118,7 @@ fn target(way: Way, stores: &Stores) -> Result<Arc<dyn Target>> {
         Way::WordcountMysql | Way::WordcountSqlite => {
             stores.count("bench", "words", &["word"], "count")?
         }
-        Way::EngineSearch => stores.search(&INDEX, None)?,
+        Way::EngineSearch | Way::VerifySearch => stores.search(&INDEX, None)?,
         _ if lake(way) => stores.files("vitals", Format::Parquet, &["date"]),
         _ => stores.upsert(&keyspace(), "vitals", &["patient_id"]),
     })

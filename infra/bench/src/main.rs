@@ -60,7 +60,7 @@ struct Args {
     /// Without Spark, Flink, Bento and Kafka Connect.
     #[arg(long)]
     no_peers: bool,
-    /// Without the latencies, which take half of the time.
+    /// Without the latencies and `verify`, which take most of the time.
     #[arg(long)]
     no_latency: bool,
     /// A broker that wants neither TLS nor a password, HOST:PORT[,…]; topics called bench-… are made there and stay. Else

@@ -102,7 +102,7 @@ pub async fn run(way: Way, route: &Route) -> Result<()> {
 }
 
 /// What this process took.
-fn ours() -> nix::Result<Used> {
+pub fn ours() -> nix::Result<Used> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let cpu = usage.user_time() + usage.system_time();
     // Kilobytes on Linux, bytes on macOS.

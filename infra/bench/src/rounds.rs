@@ -64,7 +64,7 @@ fn chosen(args: &Args) -> Result<Vec<Way>> {
     let all = Way::ALL.into_iter().filter(|way| match args.ways.is_empty() {
         true => {
             !(args.no_peers && way.is_peer()
-                || args.no_latency && way.work().is_latency()
+                || args.no_latency && (way.work().is_latency() || way.work() == Work::Verify)
                 || args.embedded && way.needs_kafka())
         }
         false => args.ways.contains(way),
@@ -145,7 +145,11 @@ fn check(one: &Measured, events: u64, others: &[Taken]) -> Result<()> {
         Work::Parquet | Work::Wide | Work::Start | Work::One | Work::Two | Work::Four => {
             rows == wanted
         }
-        Work::Upsert | Work::Wordcount | Work::Latency | Work::LatencyFast => rows > 0,
+        Work::Upsert
+        | Work::Wordcount
+        | Work::Verify
+        | Work::Latency
+        | Work::LatencyFast => rows > 0,
     };
     ensure!(whole, "{title} wrote {rows} rows of {wanted} events");
     let mut others = others.iter().map(|other| &other.measured);

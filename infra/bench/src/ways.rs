@@ -45,6 +45,10 @@ pub enum Way {
     /// One of them.
     #[value(hide = true)]
     EngineWorker,
+    VerifyLake,
+    VerifyCassandra,
+    VerifyMysql,
+    VerifySearch,
     LatencySqlite,
     LatencyMysql,
     LatencyCassandra,
@@ -67,7 +71,7 @@ pub struct Route {
 }
 
 impl Way {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Raw,
         Self::Consume,
         Self::Decode,
@@ -90,6 +94,10 @@ impl Way {
         Self::EngineTwo,
         Self::EngineFour,
         Self::EngineThreeWorkers,
+        Self::VerifyLake,
+        Self::VerifyCassandra,
+        Self::VerifyMysql,
+        Self::VerifySearch,
         Self::LatencySqlite,
         Self::LatencyMysql,
         Self::LatencyCassandra,
@@ -118,6 +126,10 @@ impl Way {
             Self::EngineOne => Work::One,
             Self::EngineTwo => Work::Two,
             Self::EngineFour | Self::EngineThreeWorkers | Self::EngineWorker => Work::Four,
+            Self::VerifyLake
+            | Self::VerifyCassandra
+            | Self::VerifyMysql
+            | Self::VerifySearch => Work::Verify,
             Self::LatencySqlite | Self::LatencyMysql | Self::LatencyCassandra => Work::Latency,
             Self::FastSqlite | Self::FastMysql | Self::FastCassandra => Work::LatencyFast,
         }
@@ -144,6 +156,10 @@ impl Way {
             Self::EngineSqlite | Self::WordcountSqlite | Self::LatencySqlite | Self::FastSqlite => {
                 "Millstream → SQLite"
             }
+            Self::VerifyLake => "Parquet",
+            Self::VerifyCassandra => "Cassandra",
+            Self::VerifyMysql => "MySQL",
+            Self::VerifySearch => "search",
             Self::Flink => "Flink SQL",
             Self::Bento => "Bento",
             Self::Connect => "Kafka Connect, lines of text",
@@ -163,7 +179,7 @@ impl Way {
         !matches!(
             self,
             Self::Raw | Self::Consume | Self::Decode | Self::Connect | Self::EngineWorker
-        )
+        ) && self.work() != Work::Verify
     }
 
     /// Whether it can't be gone on the embedded log.
@@ -174,12 +190,15 @@ impl Way {
     /// The server, by its scheme, that it ends in.
     pub fn server(self) -> Option<&'static str> {
         match self {
-            Self::EngineCassandra | Self::LatencyCassandra | Self::FastCassandra => {
-                Some("cassandra")
-            }
-            Self::EngineMysql | Self::WordcountMysql | Self::LatencyMysql | Self::FastMysql => {
-                Some("mysql")
-            }
+            Self::EngineCassandra
+            | Self::VerifyCassandra
+            | Self::LatencyCassandra
+            | Self::FastCassandra => Some("cassandra"),
+            Self::EngineMysql
+            | Self::VerifyMysql
+            | Self::WordcountMysql
+            | Self::LatencyMysql
+            | Self::FastMysql => Some("mysql"),
             _ => None,
         }
     }
@@ -198,6 +217,7 @@ impl Way {
             Self::Connect => peers::connect(self.work().events(route.events), route, &topic.name),
             Self::SparkWordcount => peers::spark("wordcount", route, &topic.name),
             Self::EngineThreeWorkers => workers::run(route),
+            _ if self.work() == Work::Verify => engine::verify(self, route, topic).await,
             _ if self.work().is_latency() => latency::run(self, route).await,
             _ => engine::run(self, route, topic).await,
         }

@@ -34,6 +34,8 @@ pub enum Work {
     Two,
     /// … and in four.
     Four,
+    /// Twice as many vitals as for Parquet, in a sink: until all of them are accounted for.
+    Verify,
     /// 1,000 small records a second, for 30 s, to a table: until they are seen.
     Latency,
     /// 20,000 a second.
@@ -41,7 +43,7 @@ pub enum Work {
 }
 
 impl Work {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Parquet,
         Self::Upsert,
         Self::Wordcount,
@@ -50,6 +52,7 @@ impl Work {
         Self::One,
         Self::Two,
         Self::Four,
+        Self::Verify,
         Self::Latency,
         Self::LatencyFast,
     ];
@@ -68,6 +71,7 @@ impl Work {
             Self::One => "one",
             Self::Two => "two",
             Self::Four => "four",
+            Self::Verify => "verify",
             Self::Latency => "latency",
             Self::LatencyFast => "latency-fast",
         }
@@ -92,6 +96,9 @@ impl Work {
             Self::Four => {
                 "As `parquet`, a fifth of it, in 4 partitions, by one worker and by three."
             }
+            Self::Verify => {
+                "`millstream verify` of a sink that has twice as many vitals: what is in it compared with all records, row by row."
+            }
             Self::Latency => {
                 "1,000 small records a second for 30 s, the first 10 s not counted, `roll.every_s` = 0.1: from producing until a reader of the table sees them."
             }
@@ -105,6 +112,7 @@ impl Work {
             Self::Parquet => events,
             Self::Upsert => events.div_ceil(10),
             Self::Wordcount | Self::Wide | Self::One | Self::Two | Self::Four => events.div_ceil(5),
+            Self::Verify => 2 * events,
             Self::Start => 1000,
             Self::Latency | Self::LatencyFast => crate::latency::events(self),
         }

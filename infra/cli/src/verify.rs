@@ -1,4 +1,5 @@
-use anyhow::Result;
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
 use millstream_app::Setup;
 use millstream_engine::verify::{Report, VerifyError, verify as compare};
 use millstream_engine::{Pipeline, World};
@@ -35,22 +36,28 @@ pub async fn verify(place: &Where, only: &[String], json: bool) -> Result<bool> 
     Ok(exact)
 }
 
-/// The reports of every pipeline that has anything to verify: its topic is there.
+/// The reports of every pipeline that has anything to verify: its topic is there. As many at once as there are cores.
 pub async fn reports(setups: &[Setup], only: &[String]) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
+    let mut wanted = Vec::new();
     for setup in setups {
         for pipeline in &setup.pipelines {
-            let id = pipeline.id();
-            let wanted = only.is_empty() || only.contains(&id);
             let world = setup.world();
-            if wanted && is_there(pipeline, &world).await? {
-                reports.push(
-                    compare(pipeline, &world).await.unwrap_or_else(|error| unread(pipeline, error)),
-                );
+            let asked = only.is_empty() || only.contains(&pipeline.id());
+            if asked && is_there(pipeline, &world).await? {
+                wanted.push((pipeline.clone(), world));
             }
         }
     }
-    Ok(reports)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = wanted.into_iter().map(|(pipeline, world)| {
+        tokio::spawn(async move {
+            let compared = compare(&pipeline, &world).await;
+            compared.unwrap_or_else(|error| unread(&pipeline, error))
+        })
+    });
+    // A task begins when it is asked for.
+    let reports = stream::iter(each).buffered(cores).try_collect();
+    reports.await.context("compare a pipeline's sink with its topics")
 }
 
 /// What couldn't be read is a finding about that pipeline; the others are looked at all the same.
