@@ -81,9 +81,15 @@ pub async fn verify(way: Way, route: &Route, topic: Topic) -> Result<Gone> {
     let world = World::real(route.open()?);
     let options = Options { until_caught_up: true, ..Options::default() };
     let (told, _status) = watch::channel(Status::default());
-    millstream_engine::run(pipeline.clone(), world.clone(), options, CancellationToken::new(), told)
-        .await
-        .context("run the pipeline")?;
+    millstream_engine::run(
+        pipeline.clone(),
+        world.clone(),
+        options,
+        CancellationToken::new(),
+        told,
+    )
+    .await
+    .context("run the pipeline")?;
     let (start, before) = (Instant::now(), ours().context("ask for CPU")?);
     let report = millstream_engine::verify::verify(&pipeline, &world).await?;
     let (took, after) = (start.elapsed(), ours().context("ask for CPU")?);

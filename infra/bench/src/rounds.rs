@@ -145,11 +145,9 @@ fn check(one: &Measured, events: u64, others: &[Taken]) -> Result<()> {
         Work::Parquet | Work::Wide | Work::Start | Work::One | Work::Two | Work::Four => {
             rows == wanted
         }
-        Work::Upsert
-        | Work::Wordcount
-        | Work::Verify
-        | Work::Latency
-        | Work::LatencyFast => rows > 0,
+        Work::Upsert | Work::Wordcount | Work::Verify | Work::Latency | Work::LatencyFast => {
+            rows > 0
+        }
     };
     ensure!(whole, "{title} wrote {rows} rows of {wanted} events");
     let mut others = others.iter().map(|other| &other.measured);

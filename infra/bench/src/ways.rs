@@ -126,10 +126,9 @@ impl Way {
             Self::EngineOne => Work::One,
             Self::EngineTwo => Work::Two,
             Self::EngineFour | Self::EngineThreeWorkers | Self::EngineWorker => Work::Four,
-            Self::VerifyLake
-            | Self::VerifyCassandra
-            | Self::VerifyMysql
-            | Self::VerifySearch => Work::Verify,
+            Self::VerifyLake | Self::VerifyCassandra | Self::VerifyMysql | Self::VerifySearch => {
+                Work::Verify
+            }
             Self::LatencySqlite | Self::LatencyMysql | Self::LatencyCassandra => Work::Latency,
             Self::FastSqlite | Self::FastMysql | Self::FastCassandra => Work::LatencyFast,
         }

@@ -83,8 +83,7 @@ fn range(
         version = worked.version;
         found.add(&worked, stretch);
         if let Err(error) = expected.add(worked) {
-            report
-                .problem(format!("{at}: range {seq} has rows that can't be compared: {error}"));
+            report.problem(format!("{at}: range {seq} has rows that can't be compared: {error}"));
         }
     }
     // Compaction may have taken some of what was there; nothing ever comes.
