@@ -43,17 +43,21 @@ pub async fn run(way: Way, route: &Route, topic: Topic) -> Result<Gone> {
     let group = group.unwrap_or_else(|_| format!("bench-{}", std::process::id()));
     let pipeline = pipeline(way, route, &topic)?.group(&group);
     let (target, id) = (pipeline.target.clone(), pipeline.id());
-    let options = Options { until_caught_up: true, ..Options::default() };
     let (told, status) = watch::channel(Status::default());
     let first = tokio::spawn(first_output(status, start));
-    let stop = CancellationToken::new();
-    let totals =
-        millstream_engine::run(pipeline, World::real(route.open()?), options, stop, told).await;
-    let events = totals.context("run the pipeline")?.delivered;
+    let events = work_off(pipeline, World::real(route.open()?), told).await?;
     let first_output = first.await.context("watch the pipeline")?;
     // Files are read where they lie.
     let table = (!lake(way)).then_some((target, id));
     Ok(Gone { events, first_output, table, ..Gone::default() })
+}
+
+/// To the topic's end; gives the events.
+async fn work_off(pipeline: Pipeline, world: World, told: watch::Sender<Status>) -> Result<u64> {
+    let options = Options { until_caught_up: true, ..Options::default() };
+    let stop = CancellationToken::new();
+    let totals = millstream_engine::run(pipeline, world, options, stop, told).await;
+    Ok(totals.context("run the pipeline")?.delivered)
 }
 
 async fn first_output(mut status: watch::Receiver<Status>, start: Instant) -> Option<Duration> {
@@ -79,17 +83,8 @@ pub async fn verify(way: Way, route: &Route, topic: Topic) -> Result<Gone> {
     let group = format!("bench-{}", std::process::id());
     let pipeline = pipeline(way, route, &topic)?.group(&group);
     let world = World::real(route.open()?);
-    let options = Options { until_caught_up: true, ..Options::default() };
     let (told, _status) = watch::channel(Status::default());
-    millstream_engine::run(
-        pipeline.clone(),
-        world.clone(),
-        options,
-        CancellationToken::new(),
-        told,
-    )
-    .await
-    .context("run the pipeline")?;
+    work_off(pipeline.clone(), world.clone(), told).await?;
     let (start, before) = (Instant::now(), ours().context("ask for CPU")?);
     let report = millstream_engine::verify::verify(&pipeline, &world).await?;
     let (took, after) = (start.elapsed(), ours().context("ask for CPU")?);

@@ -12,8 +12,8 @@ use crate::open_range::CHUNK_RECORDS;
 use crate::pipeline::Pipeline;
 use crate::world::World;
 
-/// So many records are read at once: each time a reader begins anew, and fetches more than it is asked for.
-const READ: usize = 200_000;
+/// So many dead letters are read at once.
+const READ: usize = 20_000;
 
 /// Works off once more what the ledger says was worked off.
 pub(super) async fn partition(
@@ -54,7 +54,8 @@ async fn read(
     let mut records = Vec::new();
     let mut next = entry.start;
     while next <= entry.end {
-        let max = READ.min((entry.end - next + 1) as usize);
+        // All that is left: each time a reader begins anew, and fetches more than it is asked for.
+        let max = (entry.end - next + 1) as usize;
         let slice = world.topics.read(at, next, max).await?;
         if slice.next <= next {
             break;
