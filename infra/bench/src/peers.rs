@@ -13,25 +13,18 @@ use crate::ways::Route;
 
 /// Spark works the topic off.
 pub fn spark(work: &str, route: &Route, topic: &str) -> Result<Gone> {
-    let Some(brokers) = route.brokers() else { bail!("Spark reads from Kafka only") };
-    let out = route.out.to_str().context("a directory's name that is no text")?;
     let done = match work {
         "parquet" => route.out.join("vitals/_spark_metadata/0"),
         _ => route.out.join("counts/_SUCCESS"),
     };
-    let mut command = script()?;
-    command.args(["spark", work, brokers, topic, out]);
-    let used = tree::measure(command, &done)?;
+    let used = tree::measure(command(&["spark", work], route, topic)?, &done)?;
     Ok(Gone { first_output: used.first_output, used: Some(used), ..Gone::default() })
 }
 
 /// Kafka Connect writes each record's text as a line: no parsing, no Parquet, not exactly once.
 pub fn connect(events: u64, route: &Route, topic: &str) -> Result<Gone> {
-    let Some(brokers) = route.brokers() else { bail!("Kafka Connect reads from Kafka only") };
-    let out = route.out.to_str().context("a directory's name that is no text")?;
     let lines = route.out.join("lines");
-    let mut command = script()?;
-    command.args(["connect", brokers, topic, out]);
+    let command = command(&["connect"], route, topic)?;
     let start = SystemTime::now();
     let used = tree::measure(command, &lines)?;
     let written = fs::read(&lines).context("read the lines")?;
@@ -46,11 +39,8 @@ pub fn connect(events: u64, route: &Route, topic: &str) -> Result<Gone> {
 
 /// Flink or Bento works the vitals off, to Parquet by date.
 pub fn to_parquet(peer: &str, route: &Route, topic: &str) -> Result<Gone> {
-    let Some(brokers) = route.brokers() else { bail!("{peer} reads from Kafka only") };
-    let out = route.out.to_str().context("a directory's name that is no text")?;
     let rows = route.out.join("vitals");
-    let mut command = script()?;
-    command.args([peer, brokers, topic, out]);
+    let command = command(&[peer], route, topic)?;
     let start = SystemTime::now();
     let used = tree::measure(command, &rows)?;
     // Bento waits for a while whether more comes. Flink's rows are there for others when its job has ended.
@@ -82,6 +72,15 @@ pub fn install() -> Result<String> {
     let installed = installed.context("start scripts/bench-peers")?;
     ensure!(installed.status.success(), "scripts/bench-peers failed: say --no-peers to go without");
     Ok(String::from_utf8_lossy(&installed.stdout).trim().to_owned())
+}
+
+/// Has the script run one of them over the topic.
+fn command(what: &[&str], route: &Route, topic: &str) -> Result<Command> {
+    let Some(brokers) = route.brokers() else { bail!("{} reads from Kafka only", what.join(" ")) };
+    let out = route.out.to_str().context("a directory's name that is no text")?;
+    let mut command = script()?;
+    command.args(what).args([brokers, topic, out]);
+    Ok(command)
 }
 
 fn script() -> Result<Command> {
