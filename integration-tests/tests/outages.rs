@@ -173,10 +173,18 @@ fn a_minute_without_a_server_loses_nothing() {
     });
 }
 
+/// Panics with what the one that doesn't go on said itself.
 fn all_go_on(loads: &[Load]) {
     std::thread::scope(|scope| {
-        for load in loads {
-            scope.spawn(|| load.on.goes_on(load.pipeline));
+        let waits: Vec<_> = loads
+            .iter()
+            .map(|load| (load, scope.spawn(|| load.on.goes_on(load.pipeline))))
+            .collect();
+        for (load, wait) in waits {
+            if let Err(panic) = wait.join() {
+                eprintln!("{}:\n{:?}\n{:?}", load.pipeline, load.producer, load.worker);
+                std::panic::resume_unwind(panic);
+            }
         }
     });
 }

@@ -25,8 +25,8 @@ use crate::{Consumer, Event, Order, TopicError, TopicPartition};
 const EVENTS: usize = 8;
 /// How many changes of what is ours may wait for the consumer.
 const TOLD: usize = 64;
-/// How long a commit may take: librdkafka gives up after 45 s. Now and then it doesn't after an outage: then its call
-/// lasts some ten minutes, and the group hears nothing of the member in the meantime.
+/// How long a commit may take: librdkafka gives up after 45 s, but for a client that has lost all its brokers: then its
+/// call lasts some ten minutes, without a look at the statistics by which that is known otherwise.
 const COMMIT: Duration = Duration::from_secs(70);
 /// How long a drop waits for the group to be left.
 const LEAVE: Duration = Duration::from_secs(4);
@@ -147,6 +147,7 @@ impl KafkaConsumer {
                 Ok(Event::Lost(partitions))
             }
             Told::Failed(error) => Err(error),
+            Told::Stuck => self.replace(),
             Told::Ended(code, why) => self.ended(code, why),
         }
     }
@@ -207,6 +208,7 @@ impl KafkaConsumer {
     fn replace(&mut self) -> Result<Event, TopicError> {
         warn!(group = self.group, "Kafka's client has got stuck; joining the group anew");
         let ours: Vec<_> = self.partitions.keys().cloned().collect();
+        self.stuck = true;
         self.rejoin()?;
         Ok(Event::Lost(ours))
     }

@@ -7,6 +7,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{FutureProducer, Producer};
 
 use super::asker::Asker;
+use super::brokers::Brokers;
 use super::errors::{Doing, code, is_silence, told};
 use super::quiet::Quiet;
 use super::settings::Settings;
@@ -23,6 +24,7 @@ pub(super) type Asked = Client<rdkafka::producer::future_producer::FutureProduce
 /// never hears why a connection fails.
 pub(super) struct Looker {
     client: FutureProducer<Quiet>,
+    brokers: Arc<Brokers>,
     asker: Arc<Asker>,
 }
 
@@ -30,9 +32,15 @@ impl Looker {
     pub(super) fn new(settings: &Settings) -> Result<Self, TopicError> {
         let asker = settings.asker().clone();
         let quiet = Quiet::new(asker.clone());
+        let brokers = quiet.brokers.clone();
         let client = FutureProducer::from_config_and_context(&settings.looker(), quiet)
             .map_err(|error| told("set up the admin client", error))?;
-        Ok(Self { client, asker })
+        Ok(Self { client, brokers, asker })
+    }
+
+    /// Whether it can't be used any more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.brokers.are_lost()
     }
 
     pub(super) fn asker(&self) -> &Arc<Asker> {

@@ -263,6 +263,9 @@ impl ClientContext for Member {
     }
 
     fn stats(&self, statistics: Statistics) {
+        if self.quiet.brokers.look(&statistics) {
+            self.tell(Told::Stuck);
+        }
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.asker.fine();
         }

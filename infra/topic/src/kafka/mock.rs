@@ -51,6 +51,11 @@ impl Mock {
 
     /// A further handle to this cluster, with settings that make tests quick.
     pub(super) fn kafka(&self, settings: &[(&str, &str)]) -> Arc<OnMock> {
+        self.kafka_by(&self.servers, settings)
+    }
+
+    /// The same, by way of other `servers`.
+    pub(super) fn kafka_by(&self, servers: &str, settings: &[(&str, &str)]) -> Arc<OnMock> {
         let quick = [
             ("session.timeout.ms", "6000"),
             ("heartbeat.interval.ms", "200"),
@@ -60,7 +65,7 @@ impl Mock {
         let given = quick.iter().chain(settings);
         let given: BTreeMap<_, _> =
             given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let kafka = Kafka::with_settings(&self.servers, given).expect("connect");
+        let kafka = Kafka::with_settings(servers, given).expect("connect");
         Arc::new(OnMock { kafka, mock: self.clone() })
     }
 }

@@ -5,7 +5,7 @@
 //! - `options`: what `topics.url` says. `settings`: how the clients are set up, and what the user may set. `protocol`: how
 //!   the members of a group share.
 //! - `asker`: who we are to the cluster, and what stood in the way lately. `trouble`, `certificate`: what that means
-//!   and what to do. `access`: rights. `errors`: whose fault, by code.
+//!   and what to do. `brokers`: whether a client has some still. `access`: rights. `errors`: whose fault, by code.
 //! - `looker`, `topics`, `described`: looking topics up, creating and describing them. `examine`, `versions`:
 //!   what is to be known of a cluster before it is worked with. `producer`: appending. `slice`: reading a stretch.
 //! - `consumer`: the async side of a group's member. `thread`: the thread that polls for it. `member`: what
@@ -15,6 +15,7 @@
 
 mod access;
 mod asker;
+mod brokers;
 mod certificate;
 mod complaints;
 mod consumer;
@@ -22,6 +23,8 @@ mod described;
 mod errors;
 mod examine;
 mod fetch;
+#[cfg(test)]
+mod forgetful;
 mod looker;
 mod member;
 #[cfg(test)]
@@ -52,7 +55,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use self::access::Rights;
 use self::errors::Doing;
 use self::looker::Looker;
-use self::quiet::{Plain, Quiet};
+use self::quiet::Plain;
 use self::settings::Settings;
 use self::slice::{Reader, ReaderContext};
 use crate::{
@@ -122,10 +125,13 @@ impl Kafka {
 
     fn looker(&self) -> Result<Arc<Looker>, TopicError> {
         let mut clients = self.clients();
-        if let Some(looker) = &clients.looker {
-            return Ok(looker.clone());
+        match &clients.looker {
+            Some(looker) if !looker.is_spent() => return Ok(looker.clone()),
+            _ => {}
         }
-        Ok(clients.looker.insert(Arc::new(Looker::new(&self.settings)?)).clone())
+        let new = Arc::new(Looker::new(&self.settings)?);
+        end(clients.looker.replace(new.clone()));
+        Ok(new)
     }
 
     fn admin(&self) -> Result<Arc<topics::Admin>, TopicError> {
@@ -141,14 +147,12 @@ impl Kafka {
     fn producer(&self) -> Result<producer::Sender, TopicError> {
         let mut clients = self.clients();
         match &clients.producer {
-            // After a fatal error (its sequence numbers went lost, say) only a new one can go on.
-            Some(producer) if !producer::is_spent(producer) => return Ok(producer.clone()),
+            Some(producer) if !producer.is_spent() => return Ok(producer.clone()),
             _ => {}
         }
-        let config = self.settings.producer();
-        let producer = producer::Sender::from_config_and_context(&config, Quiet::new(self.asker()))
-            .map_err(|error| errors::told("set up the producer", error))?;
-        Ok(clients.producer.insert(producer).clone())
+        let new = producer::Sender::new(&self.settings)?;
+        end(clients.producer.replace(new.clone()));
+        Ok(new)
     }
 
     fn reader(&self) -> Result<Reader, TopicError> {
@@ -268,6 +272,13 @@ impl std::fmt::Debug for Clients {
             .field("producer", &self.producer.is_some())
             .field("readers", &self.readers.len())
             .finish()
+    }
+}
+
+/// Ends a client that is spent, on a thread of its own: librdkafka may take long over it.
+fn end<T: Send + 'static>(client: Option<T>) {
+    if let Some(client) = client {
+        std::thread::spawn(move || drop(client));
     }
 }
 

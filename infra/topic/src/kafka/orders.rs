@@ -36,6 +36,8 @@ pub(super) enum Told {
     Revoked(u64, Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
     Failed(TopicError),
+    /// librdkafka has lost all its brokers.
+    Stuck,
     /// The thread can't go on, for this reason; it has left.
     Ended(Code, String),
 }

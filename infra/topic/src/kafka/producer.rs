@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
@@ -9,22 +10,44 @@ use tokio::time::sleep;
 
 use super::access::Rights;
 use super::asker::Asker;
-use super::errors::{Doing, is_unknown};
+use super::brokers::Brokers;
+use super::errors::{Doing, is_unknown, told};
 use super::quiet::Quiet;
+use super::settings::Settings;
 use super::topics::PATIENCE;
 use crate::{Outgoing, Placed, TopicError};
-
-pub(super) type Sender = FutureProducer<Quiet>;
 
 /// How long to wait before trying again when the producer's queue is full.
 const FULL: Duration = Duration::from_millis(5);
 /// How often a topic that a broker knows may be unknown to the producer, which hears of it a moment later.
 const ASK: u32 = 100;
 
+/// Appends. Clones share their connections.
+#[derive(Clone)]
+pub(super) struct Sender {
+    client: FutureProducer<Quiet>,
+    brokers: Arc<Brokers>,
+}
+
+impl Sender {
+    pub(super) fn new(settings: &Settings) -> Result<Self, TopicError> {
+        let quiet = Quiet::new(settings.asker().clone());
+        let brokers = quiet.brokers.clone();
+        let client = FutureProducer::from_config_and_context(&settings.producer(), quiet)
+            .map_err(|error| told("set up the producer", error))?;
+        Ok(Self { client, brokers })
+    }
+
+    /// Whether it can't be used any more: after a fatal error (its sequence numbers went lost, say), or without brokers.
+    pub(super) fn is_spent(&self) -> bool {
+        self.client.client().fatal_error().is_some() || self.brokers.are_lost()
+    }
+}
+
 /// Sends all records and waits for every delivery. After the first one that isn't taken, no further
 /// ones are sent. A record that was there already when its reply was lost has the offset -1.
 pub(super) async fn append(
-    producer: &Sender,
+    Sender { client: producer, .. }: &Sender,
     asker: &Arc<Asker>,
     topic: &str,
     records: Vec<Outgoing>,
@@ -61,14 +84,9 @@ pub(super) async fn append(
     Err(doing.failed(error))
 }
 
-/// Whether the producer can't be used any more.
-pub(super) fn is_spent(producer: &Sender) -> bool {
-    producer.client().fatal_error().is_some()
-}
-
 /// Puts one record into the producer's queue, waiting while that is full.
 async fn send(
-    producer: &Sender,
+    producer: &FutureProducer<Quiet>,
     topic: &str,
     record: &Outgoing,
 ) -> Result<DeliveryFuture, KafkaError> {
@@ -100,7 +118,7 @@ async fn send(
 }
 
 /// Has the producer ask the brokers for the topic anew, and tells whether it is one.
-async fn is_there(producer: &Sender, topic: &str) -> bool {
+async fn is_there(producer: &FutureProducer<Quiet>, topic: &str) -> bool {
     let (producer, topic) = (producer.clone(), topic.to_owned());
     let look = move || {
         let metadata = producer.client().fetch_metadata(Some(&topic), PATIENCE);

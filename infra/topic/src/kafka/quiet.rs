@@ -1,13 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::{ClientContext, Statistics};
 use tracing::{debug, info, warn};
 
 use super::asker::Asker;
+use super::brokers::Brokers;
 
 /// Keeps librdkafka's own log lines at debug level: it logs each lost connection of each broker as an
 /// error, and connects again by itself. What matters is told once, and once more when it is over; what it
@@ -16,6 +17,7 @@ use super::asker::Asker;
 pub(super) struct Quiet {
     asker: Arc<Asker>,
     troubled: AtomicBool,
+    pub(super) brokers: Arc<Brokers>,
 }
 
 /// What an AdminClient needs no more than.
@@ -23,7 +25,7 @@ pub(super) type Plain = DefaultProducerContext;
 
 impl Quiet {
     pub(super) fn new(asker: Arc<Asker>) -> Self {
-        Self { asker, troubled: AtomicBool::new(false) }
+        Self { asker, troubled: AtomicBool::new(false), brokers: Arc::default() }
     }
 
     pub(super) fn trouble(&self, client: &str, what: &str) {
@@ -51,6 +53,12 @@ impl ClientContext for Quiet {
         heard_error(&self.asker, &error, reason);
         if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
             self.trouble("producer", reason);
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if self.brokers.look(&statistics) {
+            warn!(client = "producer", "Kafka's client has lost all its brokers; making a new one");
         }
     }
 }

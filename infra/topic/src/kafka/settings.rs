@@ -28,6 +28,8 @@ pub(super) const INSTANCE: &str = "group.instance.id";
 pub(super) const MECHANISM: &str = "sasl.mechanism";
 pub(super) const CERTIFICATE: &str = "ssl.certificate.location";
 pub(super) const KEY: &str = "ssl.key.location";
+/// By its statistics a client is known to have brokers still.
+const STATISTICS: (&str, &str) = ("statistics.interval.ms", "5000");
 
 /// What exactly-once rests on, and what is decided elsewhere: not for the user to set.
 const OURS: [&str; 11] = [
@@ -113,6 +115,7 @@ impl Settings {
     /// For looking topics up, and hearing why that doesn't work.
     pub(super) fn looker(&self) -> ClientConfig {
         let mut config = self.base();
+        self.defaults(&mut config, &[STATISTICS]);
         config.set("allow.auto.create.topics", "false");
         // Why a broker closes a connection is said on this level only.
         config.set_log_level(RDKafkaLogLevel::Info);
@@ -140,6 +143,7 @@ impl Settings {
             // How long an unknown topic may turn out to be a new one; longer than the delivery time-out
             // by default, so that it wouldn't be named as the reason.
             ("topic.metadata.propagation.max.ms", "10000"),
+            STATISTICS,
         ];
         self.defaults(&mut config, &defaults);
         config.set("enable.idempotence", "true").set("acks", "all");
@@ -157,8 +161,8 @@ impl Settings {
             self.defaults(&mut config, &[("partition.assignment.strategy", "cooperative-sticky")]);
         }
         let defaults = [
-            // Without it the end of a partition would be known by the last record only.
-            ("statistics.interval.ms", "5000"),
+            // Tell the end of a partition, too, which would be known by the last record only.
+            STATISTICS,
             ("fetch.wait.max.ms", "250"),
         ];
         self.defaults(&mut config, &defaults);

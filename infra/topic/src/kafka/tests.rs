@@ -7,6 +7,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::consumer::KafkaConsumer;
+use super::forgetful::Forgetful;
 use super::mock::{Mock, OnMock};
 use super::orders::Command;
 use crate::{
@@ -180,6 +181,49 @@ async fn who_got_stuck_joins_anew() {
     consumer.steer(Order::Seek(at(0), 0)).expect("seek");
     assert_eq!(next_records(&mut consumer).await[0].offset, 0);
     consumer.commit(&[(at(0), 3)]).await.expect("commit as a member");
+}
+
+/// So tells a broker that has just started; librdkafka then forgets all of them, those of `topics.url` too, and may
+/// have nobody left to ask.
+#[tokio::test]
+async fn who_is_told_of_no_brokers_finds_them_again() {
+    let mock = Mock::start();
+    let broker = Forgetful::before(&mock.servers);
+    let quick = [
+        ("topic.metadata.refresh.interval.ms", "100"),
+        ("statistics.interval.ms", "200"),
+        ("delivery.timeout.ms", "2000"),
+    ];
+    let kafka = mock.kafka_by(&broker.servers, &quick);
+    kafka.ensure(&Topic::named("t").partitions(1)).await.expect("make the topic");
+    let mut consumer = join(&kafka).await;
+    assigned(&mut *consumer, 1).await;
+    consumer.steer(Order::Seek(at(0), 0)).expect("seek");
+    for round in 0..10 {
+        let before = broker.forgot();
+        broker.forget(true);
+        let started = Instant::now();
+        // The producer, the looker and the member ask.
+        while broker.forgot() < before + 3 && started.elapsed() < Duration::from_secs(1) {
+            // What comes of it doesn't matter; what is asked later does.
+            let _ = kafka.info("t").await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        broker.forget(false);
+        append_when_it_passes(&kafka, TopicError::is_retryable).await;
+        let deadline = Instant::now() + DEADLINE;
+        while let Err(error) = kafka.info("t").await {
+            assert!(error.is_retryable() && Instant::now() < deadline, "round {round}: {error}");
+        }
+        loop {
+            assert!(Instant::now() < deadline, "round {round}: nothing comes any more");
+            match poll(&mut *consumer).await {
+                Event::Records { .. } => break,
+                Event::Assigned(_) => consumer.steer(Order::Seek(at(0), 0)).expect("seek"),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[tokio::test]
