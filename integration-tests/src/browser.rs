@@ -161,8 +161,17 @@ impl Browser {
     /// Clicks on the first element as a person does: it has to be in sight, with nothing above it.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        let clicked = async { self.client.find(Locator::Css(css)).await?.click().await };
-        self.told(&format!("click on {css}"), clicked);
+        self.told(&format!("click on {css}"), self.clicked(css));
+    }
+
+    /// A page that renews itself may replace an element after it was found: then the new one is meant.
+    async fn clicked(&self, css: &str) -> Result<(), CmdError> {
+        loop {
+            match self.client.find(Locator::Css(css)).await?.click().await {
+                Err(error) if error.is_stale_element_reference() => {}
+                clicked => return clicked,
+            }
+        }
     }
 
     /// Clicks into the first element and types.
