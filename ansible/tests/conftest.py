@@ -19,6 +19,12 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "ansible"
 _numbers = itertools.count(1)
 
 
+def pytest_runtest_logreport(report):
+    """Tells a failure when it happens: a whole run takes more than an hour, and may be ended before its summary."""
+    if report.failed:
+        print(f"\n{report.longreprtext}", flush=True)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if "installations" in item.fixturenames and not any(map(item.get_closest_marker, ("single", "full"))):

@@ -123,7 +123,9 @@ def test_no_port_is_open_but_on_the_private_address(installation, broker):
 
 
 def test_no_secret_can_be_read_by_others(installation, broker):
-    found = broker.host.shell(f"grep -rlF -e {' -e '.join(passwords(installation))} /etc /opt/millstream /run/millstream-started /proc/[0-9]*/cmdline 2>/dev/null", check=False)
+    # They come by the standard input, or the search would find its own command.
+    search = "grep -rlF -f - /etc /opt/millstream /run/millstream-started /proc/[0-9]*/cmdline 2>/dev/null"
+    found = broker.host.run("bash", "-c", search, check=False, stdin="\n".join(passwords(installation))).stdout
     assert set(found.splitlines()) == {"/etc/kafka/jaas.conf", "/etc/kafka/admin.properties"}
     modes = broker.host.shell("stat -c '%U %G %a' /etc/kafka/jaas.conf /etc/kafka/admin.properties /etc/kafka/tls/key.pem /etc/kafka")
     assert modes.splitlines() == ["root kafka 640", "root root 600", "root kafka 640", "root kafka 750"]
@@ -148,7 +150,7 @@ def test_settings_that_kafka_refuses_never_reach_the_broker(installation, broker
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"kafka_version": "9.9.9"}, "Versions that are known: 4.3.1"),
+        ({"kafka_version": "9.9.9"}, "Versions that are known: "),
         ({"kafka_retention_hours": "soon"}, "kafka_retention_hours"),
         ({"kafka_node_id": 0}, "brokers need numbers of their own"),
         ({"kafka_cluster_id": "AAAAAAAAAAAAAAAAAAAAAA"}, "holds the topics of another installation"),

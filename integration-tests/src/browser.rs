@@ -6,6 +6,7 @@
 
 mod page;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
@@ -30,9 +31,9 @@ use crate::{Running, stack, wait};
 pub use fantoccini::key::Key;
 
 /// For one command of the browser.
-const COMMAND: Duration = Duration::from_secs(30);
+const COMMAND: Duration = Duration::from_secs(120);
 /// For something to appear on a page.
-const APPEARS: Duration = Duration::from_secs(30);
+const APPEARS: Duration = Duration::from_secs(120);
 /// Between two looks at a page: each of them takes the browser's time.
 const STEP: Duration = Duration::from_millis(20);
 /// The number of the browser's own process, among what chromedriver says of a session.
@@ -44,6 +45,8 @@ pub struct Browser {
     /// Ends when it is dropped, after the client's session.
     driver: Running,
     process: Option<Pid>,
+    /// What was logged and nobody has asked for yet.
+    logged: RefCell<Vec<String>>,
     runtime: Runtime,
     _profile: TempDir,
 }
@@ -66,7 +69,7 @@ impl Browser {
         };
         let told = client.capabilities().and_then(|all| all.get(PROCESS)).and_then(Value::as_i64);
         let process = told.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Self { client, driver, process, runtime, _profile: profile }
+        Self { client, driver, process, logged: RefCell::default(), runtime, _profile: profile }
     }
 
     /// The processes of the browser and of its driver.
@@ -78,14 +81,18 @@ impl Browser {
     /// Opens a page and waits until it has loaded.
     #[track_caller]
     pub fn goto(&self, url: &str) {
-        self.told(&format!("open {url}"), async {
-            loop {
+        loop {
+            let opened = self.told(&format!("open {url}"), async {
                 match self.client.goto(url).await {
-                    Err(error) if page::is_cut_off(&error.to_string()) => {}
-                    done => return done,
+                    Err(error) if page::is_cut_off(&error.to_string()) => Ok(false),
+                    done => done.map(|()| true),
                 }
+            });
+            // A script or picture that was cut off leaves the page standing without it.
+            if opened && self.is_whole() {
+                return;
             }
-        });
+        }
     }
 
     pub fn back(&self) {
@@ -172,6 +179,16 @@ impl Browser {
                 clicked => return clicked,
             }
         }
+    }
+
+    /// Clicks on a link until the address has `part`: no click comes of one that is renewed between press and release.
+    #[track_caller]
+    pub fn follow(&self, link: &str, part: &str) {
+        self.wait_until(&format!("{link} leads to {part}"), || {
+            self.click(link);
+            let url = self.url();
+            if url.contains(part) { Ok(()) } else { Err(url) }
+        });
     }
 
     /// Clicks into the first element and types.
@@ -289,6 +306,7 @@ fn capabilities(profile: &TempDir) -> serde_json::Map<String, Value> {
         ("goog:loggingPrefs", json!({ "browser": "ALL" })),
         // A dialogue that a hostile record opens fails the next command.
         ("unhandledPromptBehavior", json!("ignore")),
+        ("timeouts", json!({ "script": COMMAND.as_millis() })),
     ]);
     capabilities.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

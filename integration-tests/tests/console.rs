@@ -61,8 +61,19 @@ fn workers_are_seen_joining_and_leaving() {
     let second = console.data.start("users", &["process"]);
     wait_for_workers(&browser, &[&console.worker, &second]);
     second.signal(Signal::SIGTERM);
+    let gone = second.id();
     second.ends_within(wait::LONG).succeeds();
-    wait_for_workers(&browser, &[&console.worker]);
+    // Who can't take back his word within two seconds is shown as silent.
+    browser.wait_until("the second one is shown as gone", || {
+        let rows = browser.texts(".workers li");
+        let name = format!("users · {gone}");
+        let row = rows.iter().find(|row| row.contains(&name));
+        if row.is_none_or(|row| row.contains("last heard of")) {
+            Ok(())
+        } else {
+            Err(format!("{rows:?}"))
+        }
+    });
 
     let marked = browser.script("return window.marked ?? null", Vec::new());
     assert_eq!(marked, Value::Bool(true), "loaded anew");
@@ -92,8 +103,7 @@ fn every_page_of_the_console_is_sound() {
     {
         browser.goto(&console.url("/"));
         browser.wait_for(link);
-        browser.click(link);
-        browser.wait_for_url(&format!("/{name}s/"));
+        browser.follow(link, &format!("/{name}s/"));
         browser.wait_for("h1");
         browser.assert_sound(&format!("console-{name}"));
     }

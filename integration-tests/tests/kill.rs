@@ -131,20 +131,29 @@ fn topics_survive_kills_of_their_producer() {
     let mut chance = Chance::new();
     let (users, counts) =
         (data.start("users", &["process"]), data.start("wordcount", &["process"]));
+    let records = |topic: &str| {
+        let is_there = disk::topic_path(&data, topic).exists();
+        if is_there { disk::records(&data, topic).len() } else { 0 }
+    };
     let mut last = [0; 2];
-    for _ in 0..8 {
+    for round in 0..8 {
         for (n, (app, topic)) in
             [("users", "registered_user_2"), ("wordcount", "kpmg_topic")].into_iter().enumerate()
         {
             let producer = data.start(app, &["produce", "--rate", "3000"]);
+            // In every other round it has begun to write, however slow the machine is.
+            if round % 2 == 1 {
+                wait::until("it writes", wait::LONG, || match records(topic) {
+                    now if now > last[n] => Ok(()),
+                    now => Err(format!("{now} records; {producer:?}")),
+                });
+            }
             wait::pause(chance.milliseconds(30, 400));
             producer.kill_9();
-            if disk::topic_path(&data, topic).exists() {
-                // Readable at once, and never fewer than before.
-                let now = disk::records(&data, topic).len();
-                assert!(now >= last[n], "{topic}: {now} records after {}", last[n]);
-                last[n] = now;
-            }
+            // Readable at once, and never fewer than before.
+            let now = records(topic);
+            assert!(now >= last[n], "{topic}: {now} records after {}", last[n]);
+            last[n] = now;
         }
     }
     assert!(last.iter().all(|records| *records > 0), "nothing was produced: {last:?}");

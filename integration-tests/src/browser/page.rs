@@ -79,6 +79,7 @@ impl Browser {
             if cut_off.is_empty() || !anew {
                 break;
             }
+            self.told("load the page anew", self.client.refresh());
         }
         wrong.extend(logged.iter().map(|line| format!("{name}: logged: {line}")));
         wrong
@@ -117,6 +118,14 @@ impl Browser {
         self.log().into_iter().filter(|line| !is_cut_off(line)).collect()
     }
 
+    /// Whether nothing was cut off since the last look at the log.
+    pub(super) fn is_whole(&self) -> bool {
+        let logged = self.log();
+        let is_whole = !logged.iter().any(|line| is_cut_off(line));
+        self.logged.replace(logged.into_iter().filter(|line| !is_cut_off(line)).collect());
+        is_whole
+    }
+
     fn log(&self) -> Vec<String> {
         let log = Own { path: "se/log", body: json!({ "type": "browser" }) };
         let entries = self.told("ask for the log", self.client.issue_cmd(log));
@@ -124,7 +133,7 @@ impl Browser {
         let bad =
             |entry: &&Value| ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
         let line = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
-        entries.iter().filter(bad).map(line).collect()
+        self.logged.take().into_iter().chain(entries.iter().filter(bad).map(line)).collect()
     }
 
     fn look(&self, look: &Look) {

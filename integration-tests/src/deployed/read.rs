@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Row, Servers};
 use crate::stack::{self, Server};
+use crate::wait;
 
 const TOOLS: &str = "/opt/kafka/bin";
 /// Where commands inside the broker's container reach it.
@@ -64,6 +67,32 @@ impl Servers {
 
     /// Records of a topic by Kafka's console consumer, by partition and offset.
     pub fn consumed(&self, topic: &str) -> Vec<Consumed> {
+        let ends = self.ends(topic);
+        wait::until(&format!("all of {topic} is read"), wait::LONG, || {
+            // On a busy machine it may give up before it has the last record.
+            let records = self.try_consumed(topic);
+            let mut next = BTreeMap::new();
+            for record in &records {
+                next.insert(record.partition, record.offset + 1);
+            }
+            let is_all = |(partition, end): (&u32, &i64)| next.get(partition).unwrap_or(&0) >= end;
+            if ends.iter().all(is_all) { Ok(records) } else { Err(format!("{next:?} of {ends:?}")) }
+        })
+    }
+
+    /// The offset behind each partition's last record.
+    fn ends(&self, topic: &str) -> BTreeMap<u32, i64> {
+        let tool = format!("{TOOLS}/kafka-get-offsets.sh");
+        let said = inside(&self.kafka, &[&tool, "--bootstrap-server", BROKER, "--topic", topic]);
+        said.lines()
+            .filter_map(|line| line.strip_prefix(topic)?.strip_prefix(':')?.split_once(':'))
+            .map(|(partition, end)| {
+                (partition.parse().expect("a number"), end.parse().expect("an offset"))
+            })
+            .collect()
+    }
+
+    fn try_consumed(&self, topic: &str) -> Vec<Consumed> {
         let consumer = format!("{TOOLS}/kafka-console-consumer.sh");
         let mut command = vec![consumer.as_str(), "--bootstrap-server", BROKER, "--topic", topic];
         command.extend(["--from-beginning", "--timeout-ms", "8000"]);

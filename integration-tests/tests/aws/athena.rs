@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::lake::{PATIENTS, VEHICLES, declared, register, write, written};
 use crate::place::Place;
 
+/// Some 14 s of work: on a busy machine, too, it is seen under way.
+pub const LONG_QUERY: &str = "SELECT max(md5(CAST(i AS VARCHAR))) FROM range(100000000) t(i)";
+
 /// More than two pages.
 const READINGS: usize = 2_500;
 
@@ -134,21 +137,20 @@ async fn whoever_stops_a_query_has_it_cancelled() {
         assert!(["QUEUED", "RUNNING"].contains(&progress.state.as_str()), "{progress:?}");
         stop.cancel();
     };
-    // Some 6 s of work: seen under way on a busy machine, too.
-    let sql = "SELECT max(md5(CAST(i AS VARCHAR))) FROM range(40000000) t(i)";
-    let error = athena.run(sql, &stop, &told).await.unwrap_err();
+    let error = athena.run(LONG_QUERY, &stop, &told).await.unwrap_err();
     assert!(matches!(error, AwsError::Stopped { .. }), "{error}");
     assert_eq!(*seen.lock().unwrap(), 1);
-    // Not the state: the local API calls a stopped query SUCCEEDED once its work is through, and leaves the reason.
-    let status = &statuses(&place).await[0];
+    assert_cancelled(&place).await;
+}
+
+/// Not by the state: the local API calls a stopped query SUCCEEDED once its work is through, and leaves the reason.
+pub async fn assert_cancelled(place: &Place) {
+    let statuses = statuses(place).await;
+    let [status] = &statuses[..] else { panic!("one query: {statuses:?}") };
     assert_eq!(status["StateChangeReason"], "Query was cancelled by user", "{status}");
 }
 
 /// Of all queries of the place's workgroup.
-pub async fn states(place: &Place) -> Vec<Value> {
-    statuses(place).await.iter().map(|status| status["State"].clone()).collect()
-}
-
 async fn statuses(place: &Place) -> Vec<Value> {
     let asked = json!({ "WorkGroup": place.name });
     let told = place.call("athena", "list_query_executions", asked).await;

@@ -15,7 +15,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::proxy::Proxy;
-use crate::world::{Place, Record, assignment, check_ledger, connect, held, last, model, range};
+use crate::world::{
+    Place, Record, assignment, check_ledger, commit, connect, held, last, model, outcome, range,
+};
 
 /// What a topic's two partitions hold. Keys are in both, and versions are unique, so that old writes come late.
 struct Topic {
@@ -111,16 +113,18 @@ async fn workers_that_die_and_wake_up_lose_and_double_nothing() {
                 // A worker that lost the partition a while ago still commits, another range than ours.
                 let mut zombie = connect(&table).await;
                 let theirs = topic.after(partition, &after, random.random_range(1..50)).unwrap();
-                let (one, other) =
-                    tokio::join!(sink.commit(&ours, &next), zombie.commit(&ours, &theirs));
-                let outcomes = [one.unwrap(), other.unwrap()];
+                let (one, other) = tokio::join!(
+                    outcome(&mut sink, partition, &next),
+                    outcome(&mut zombie, partition, &theirs)
+                );
+                let outcomes = [one, other];
                 let won = outcomes.iter().filter(|won| **won == Outcome::Committed).count();
                 assert_eq!(won, 1, "range {}: {outcomes:?}", next.entry.seq);
                 zombies += 1;
                 committed += 1;
             }
             _ => {
-                assert_eq!(sink.commit(&ours, &next).await.unwrap(), Outcome::Committed);
+                commit(&mut sink, partition, &next).await;
                 committed += 1;
             }
         }

@@ -83,7 +83,7 @@ async fn a_changed_or_removed_column_is_refused() {
     let table = place.table("rows");
     connect(&table).await;
     for columns in [&["id"][..], &["id", "m"]] {
-        let error = table.connect(PIPELINE, &schema(columns)).await.err().unwrap();
+        let error = settled(&table, &schema(columns)).await.err().unwrap();
         let text = error.to_string();
         assert!(
             !error.is_retryable() && text.contains("\"n\"") && text.contains("new table"),
@@ -92,7 +92,7 @@ async fn a_changed_or_removed_column_is_refused() {
     }
     let key = &["id", "n"];
     let other = CassandraTable::upsert(place.server.clone(), &place.keyspace, "rows", key);
-    let error = other.connect(PIPELINE, &schema(key)).await.err().unwrap();
+    let error = settled(&other, &schema(key)).await.err().unwrap();
     assert!(error.to_string().contains("was made as"), "{error}");
 }
 
@@ -103,14 +103,14 @@ async fn tables_of_others_and_dropped_ones_are_left_alone() {
     let mut sink = connect(&table).await;
     put(&mut sink, &[("a", Some(1), 1)]).await;
     cql(&format!("CREATE TABLE {}.notes (id text PRIMARY KEY)", place.keyspace)).await;
-    let error = place.table("notes").connect(PIPELINE, &schema(&["id", "n"])).await.err().unwrap();
+    let error = settled(&place.table("notes"), &schema(&["id", "n"])).await.err().unwrap();
     assert!(!error.is_retryable() && error.to_string().contains("did not make"), "{error}");
 
     cql(&format!("DROP TABLE {}.rows", place.keyspace)).await;
     let range = range(&last(&mut sink, 0).await, &[("b", Some(1), 2)]);
     let error = sink.commit(&assignment(0), &range).await.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("name a new table"), "{error}");
-    let error = table.connect(PIPELINE, &schema(&["id", "n"])).await.err().unwrap();
+    let error = settled(&table, &schema(&["id", "n"])).await.err().unwrap();
     assert!(error.to_string().contains("dropped"), "{error}");
 }
 
@@ -122,7 +122,7 @@ async fn where_somebody_else_makes_the_tables_the_cql_is_told() {
     let place = Place { server, ..shared };
     let mut told = 0;
     let sink = loop {
-        let error = match place.table("rows").connect(PIPELINE, &schema(&["id", "n"])).await {
+        let error = match settled(&place.table("rows"), &schema(&["id", "n"])).await {
             Ok(sink) => break sink,
             Err(error) => error.to_string(),
         };

@@ -139,10 +139,16 @@ pub async fn last(sink: &mut Box<dyn Sink>, partition: u32) -> Entry {
 
 /// Commits a range of a partition that nobody else has.
 pub async fn commit(sink: &mut Box<dyn Sink>, partition: u32, range: &Range) {
+    let outcome = outcome(sink, partition, range).await;
+    assert_eq!(outcome, Outcome::Committed, "{:?}", range.entry);
+}
+
+/// What becomes of a range in the end.
+pub async fn outcome(sink: &mut Box<dyn Sink>, partition: u32, range: &Range) -> Outcome {
     let since = Instant::now();
     loop {
         match sink.commit(&assignment(partition), range).await {
-            Ok(outcome) => return assert_eq!(outcome, Outcome::Committed, "{:?}", range.entry),
+            Ok(outcome) => return outcome,
             Err(error) => passes(since, error).await,
         }
     }

@@ -62,7 +62,7 @@ async fn partitions_that_are_added_are_found() {
         let added = Instant::now();
         member.until_ours(3).await;
         let found = added.elapsed();
-        assert!(found < Duration::from_secs(30), "{protocol}: found after {found:?}");
+        assert!(found < DEADLINE, "{protocol}: found after {found:?}");
         eprintln!("{protocol}: partitions found after {found:?}");
         let at = TopicPartition::new(name, 2);
         append(&*kafka, &at, 0..3).await;

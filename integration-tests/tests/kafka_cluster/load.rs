@@ -32,7 +32,8 @@ pub struct Load {
 
 impl Load {
     pub async fn start(url: &str, topic: &str) -> Self {
-        let kafka = open(url, &[]).expect("open topics");
+        // A partition is without a leader for a third of the client's own 30 s when its broker is killed.
+        let kafka = open(url, &["delivery.timeout.ms=120000"]).expect("open topics");
         let made = Topic::named(topic).partitions(PARTITIONS);
         let started = Instant::now();
         while let Err(error) = kafka.ensure(&made).await {
@@ -54,7 +55,15 @@ impl Load {
     pub async fn end(self) {
         self.stop.send(true).expect("stop");
         let sent = self.producer.await.expect("produce");
-        let info = self.kafka.info(&self.topic).await.expect("look").expect("it is there");
+        let started = Instant::now();
+        let info = loop {
+            match self.kafka.info(&self.topic).await {
+                Ok(info) => break info.expect("it is there"),
+                Err(error) => {
+                    assert!(error.is_retryable() && started.elapsed() < DEADLINE, "{error}")
+                }
+            }
+        };
         let ends: Vec<_> = info.partitions.iter().map(|bounds| bounds.end).collect();
         let started = Instant::now();
         loop {

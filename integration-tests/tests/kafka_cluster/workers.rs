@@ -44,8 +44,9 @@ impl Cluster {
         eprintln!("rows come after {after}, at {before}");
     }
 
-    /// The users that Kafka's console consumer shows.
-    fn sent(&self) -> Vec<[String; 3]> {
+    /// The users that Kafka's console consumer shows, of so many records.
+    fn sent(&self, records: u64) -> Vec<[String; 3]> {
+        let records = records.to_string();
         let command = [
             "kafka-console-consumer.sh",
             "--bootstrap-server",
@@ -53,12 +54,13 @@ impl Cluster {
             "--topic",
             TOPIC,
             "--from-beginning",
+            "--max-messages",
+            &records,
             "--timeout-ms",
-            "10000",
+            "120000",
             "--formatter-property",
             "line.separator=\u{3}",
         ];
-        // It ends by its time-out, which it calls an error.
         let said = stack::block_on(self.brokers.servers[0].try_exec(&command));
         said.stdout.split_terminator('\u{3}').map(users::user).collect()
     }
@@ -110,8 +112,9 @@ fn workers_come_and_go_while_brokers_restart() {
     load::end(second);
     load::end(third);
     let report = cluster.data.verify_one(PIPELINE);
-    let (sent, table) = (cluster.sent(), users::in_table(&cluster.data));
-    assert_eq!(number(&report, "produced"), sent.len() as u64, "{report}");
+    let produced = number(&report, "produced");
+    let (sent, table) = (cluster.sent(produced), users::in_table(&cluster.data));
+    assert_eq!(produced, sent.len() as u64, "{report}");
     println!("{} users, {} rows", sent.len(), table.len());
     users::assert_same(&table, &BTreeSet::from_iter(sent));
 }

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use bytes::Bytes;
 use millstream_engine::ledger::{Assignment, Buckets, Entry, EntryKind};
-use millstream_engine::{Delete, Keeping, Outcome, Range, Rows, Sink, Target, conformance};
+use millstream_engine::{
+    Delete, Keeping, Outcome, Range, Rows, Sink, SinkError, Target, conformance,
+};
 use millstream_sinks::mysql::MysqlTable;
 
 pub const PIPELINE: &str = "app.pipe";
+/// For what passes.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Keys that meet again and again, in all partitions.
 const KEYS: i64 = 40;
 /// Of so many events one takes its key away.
@@ -101,20 +106,48 @@ pub fn model(keeping: &Keeping, ends: &[i64]) -> BTreeMap<String, i64> {
     }
 }
 
+/// Nothing is refused; what passes is to be tried again, as the engine does: a machine may be busy with much else.
+async fn passes(since: Instant, error: SinkError) {
+    assert!(error.is_retryable(), "refused for good: {error}");
+    assert!(since.elapsed() < PATIENCE, "after {:?} still: {error:?}", since.elapsed());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
 pub async fn connect(table: &MysqlTable) -> Box<dyn Sink> {
-    table.connect(PIPELINE, &schema()).await.unwrap()
+    let since = Instant::now();
+    loop {
+        match table.connect(PIPELINE, &schema()).await {
+            Ok(sink) => return sink,
+            Err(error) => passes(since, error).await,
+        }
+    }
 }
 
 pub async fn last(sink: &mut Box<dyn Sink>, partition: u32) -> Entry {
-    sink.open(&assignment(partition)).await.unwrap().entry().clone()
+    let since = Instant::now();
+    loop {
+        match sink.open(&assignment(partition)).await {
+            Ok(standing) => return standing.entry().clone(),
+            Err(error) => passes(since, error).await,
+        }
+    }
 }
 
 /// Commits a range that nobody competes for.
 pub async fn put(sink: &mut Box<dyn Sink>, partition: u32, rows: &[(&str, i64, i64)]) {
     let after = last(sink, partition).await;
     let range = range_of(&after, rows.len() as i64, rows);
-    let outcome = sink.commit(&assignment(partition), &range).await.unwrap();
-    assert_eq!(outcome, Outcome::Committed);
+    let since = Instant::now();
+    loop {
+        match sink.commit(&assignment(partition), &range).await {
+            Ok(outcome) => return assert_eq!(outcome, Outcome::Committed, "{:?}", range.entry),
+            Err(error) => passes(since, error).await,
+        }
+        // What was given up may have been done.
+        if last(sink, partition).await == range.entry {
+            return;
+        }
+    }
 }
 
 /// Columns id and n, by our own scan.

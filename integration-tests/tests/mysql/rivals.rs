@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use millstream_engine::{Outcome, Target};
+use millstream_engine::Outcome;
 use millstream_sinks::mysql::MysqlTable;
 
 use crate::crashes::verify;
-use crate::events::{PIPELINE, assignment, connect, held, last, put, range_of, schema};
+use crate::events::{assignment, connect, held, last, put, range_of};
 use crate::place::Place;
 use crate::workers::{Shared, work};
 
@@ -32,8 +32,11 @@ async fn of_eight_racing_workers_exactly_one_commits_each_range(place: Place<'_>
             }
             let own = format!("{}", after.seq);
             let range = range_of(&after, 2, &[("one", 1, 1), (&own, 1, 2)]);
-            if sink.commit(&assignment(0), &range).await.unwrap() == Outcome::Committed {
-                committed += 1;
+            match sink.commit(&assignment(0), &range).await {
+                Ok(Outcome::Committed) => committed += 1,
+                Ok(Outcome::Superseded) => {}
+                // Waited for a lock in vain, with a machine that is busy.
+                Err(error) => assert!(error.is_retryable(), "{error}"),
             }
         }
     };
@@ -126,11 +129,11 @@ async fn deadlocks_seen(place: &Place<'_>) -> i64 {
 async fn workers_that_make_a_table_at_once_make_one(place: Place<'_>) {
     let connecting = |_| {
         let table = place.upsert("users");
-        tokio::spawn(async move { table.connect(PIPELINE, &schema()).await.map(|_| ()) })
+        tokio::spawn(async move { drop(connect(&table).await) })
     };
     let workers: Vec<_> = (0..8).map(connecting).collect();
     for worker in workers {
-        worker.await.unwrap().unwrap();
+        worker.await.unwrap();
     }
     let mut sink = connect(&place.upsert("users")).await;
     put(&mut sink, 0, &[("a", 1, 1)]).await;

@@ -24,7 +24,7 @@ def kafka_nodes(hosts: list[str], hostvars: dict, cluster: str) -> list[dict]:
     for name in hosts:
         variables = hostvars[name]
         ending = re.search(r"[0-9]+$", name)
-        number = variables.get("kafka_node_id") or (ending.group() if ending else 0)
+        number = variables.get("kafka_node_id", ending.group() if ending else 0)
         nodes.append({"name": name, "id": int(number), "address": variables.get("private_ip", ""), "directory": kafka_uuid(f"{cluster}/{name}")})
     nodes.sort(key=lambda node: node["id"])
     voting = 3 if len(nodes) >= 3 else 1

@@ -27,8 +27,8 @@ pub fn settings(set: &[(&str, Value)]) -> Settings {
     let quick = [
         ("feed.when_unreachable", "fail".into()),
         ("feed.tries", 1.into()),
-        ("feed.idle_s", 0.4.into()),
-        ("feed.download_s", 0.8.into()),
+        ("feed.idle_s", 20.into()),
+        ("feed.download_s", 25.into()),
         ("stand_in.recalls", 60.into()),
         ("roll.every_s", 0.05.into()),
         ("serve.refresh", false.into()),
@@ -70,7 +70,7 @@ impl World {
     pub async fn refresh(&self) -> Result<Ended> {
         let stop = CancellationToken::new();
         let refresher = self.refresher(Options::default());
-        let ended = tokio::time::timeout(Duration::from_secs(30), refresher.once(&stop));
+        let ended = tokio::time::timeout(Duration::from_secs(120), refresher.once(&stop));
         ended.await.expect("an end in time")
     }
 

@@ -82,8 +82,9 @@ async fn the_timeline_survives_workers_and_restarts() {
 #[tokio::test]
 async fn a_pipeline_of_which_samples_are_left_is_shown() {
     let topics = memory();
+    let now = now_ms();
     for back in 1..=3 {
-        let at = now_ms() - back * 10_000;
+        let at = now - back * 10_000;
         let sample = json!({ "pipeline": "weather.table", "first": "weather-0", "at_ms": at, "rate": 7.5, "lag": 1234 });
         let key = format!("weather.table/weather-0/{}", at / 10_000 % 2160);
         put(&topics, "millstream.history", &key, &sample).await;

@@ -183,7 +183,11 @@ async fn a_stop_ends_it_wherever_it_waits() {
         let stop = CancellationToken::new();
         let url = format!("{base}{path}");
         let mut poll = Poll::new([url], Duration::from_secs(600), stop.clone()).unwrap();
+        let answered = tokio::sync::Notify::new();
         let stopping = async {
+            if path == "/fine" {
+                answered.notified().await;
+            }
             tokio::time::sleep(Duration::from_millis(300)).await;
             stop.cancel();
         };
@@ -191,6 +195,7 @@ async fn a_stop_ends_it_wherever_it_waits() {
             let mut answers = 0;
             while next(&mut poll).await.unwrap().is_some() {
                 answers += 1;
+                answered.notify_one();
             }
             answers
         };

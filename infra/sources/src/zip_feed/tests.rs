@@ -330,7 +330,7 @@ async fn a_refusal_is_not_tried_again() {
 #[tokio::test]
 async fn a_drip_ends_at_the_deadline_and_a_long_download_at_its_limit() {
     let (url, _) = serve(vec![Reply::Stalls(vec![0; 9])]).await;
-    let limits = Limits { total: Duration::from_millis(200), ..quick() };
+    let limits = Limits { total: Duration::from_millis(200), ..Limits::default() };
     let error = fetch(&url, &Seen::default(), limits).await.0.unwrap_err();
     assert!(crate::backoff::chain(&error).contains("it took more than 200ms"), "{error:?}");
     let small = Limits { download_bytes: 8, ..quick() };

@@ -135,7 +135,8 @@ pub(super) async fn another_handles_records_arrive_soon(place: &Place<'_>) {
     // The second record comes while the member is already waiting.
     tokio::join!(member.until_records(&at, 2), later);
     let took = appended.elapsed();
-    assert!(took < QUIET + Duration::from_secs(2), "new records took {took:?}");
+    // At once; a machine that runs tests may stand still for a while.
+    assert!(took < QUIET + Duration::from_secs(20), "new records took {took:?}");
 }
 
 pub(super) async fn an_offset_beyond_the_end_is_out_of_range(place: &Place<'_>) {
