@@ -175,7 +175,7 @@ def test_dashboards_ask_for_what_there_is(host, dashboard):
     assert expressions
     for expression in expressions:
         asked(host, expression.replace("$__rate_interval", "1m").replace("$instance", ".*"))
-        names = set(re.findall(r"\b((?:millstream|node|up|process|prometheus)[:_][a-z_:]+|\bup\b)", expression))
+        names = set(re.findall(r"\b((?:millstream|node|up|process|prometheus)[:_][A-Za-z0-9_:]+|\bup\b)", expression))
         assert names and names <= known, f"{board['title']}: {expression}: {names - known} is told by nobody"
 
 

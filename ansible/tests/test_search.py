@@ -14,7 +14,8 @@ BULK = 'Content-Type: application/x-ndjson'
 
 @pytest.fixture(scope="module")
 def installation(installations, artifacts):
-    made = installations(KINDS, artifacts)
+    # By itself it takes two fifths of the machine's memory, and the container has only a part of that.
+    made = installations(KINDS, artifacts, variables={"search_heap_mb": 512})
     return install(made, made.hosts["store-1"], "search.yml", 9200)
 
 
