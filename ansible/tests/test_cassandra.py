@@ -6,7 +6,8 @@ import pytest
 from stores import install, outward, pid, refuses, tears_down, until
 
 KINDS = {"cassandra": (1, ["cassandra"])}
-CQLSH = "SSL_VALIDATE=true SSL_CERTFILE=/etc/cassandra/tls/ca.pem /opt/millstream/cassandra/bin/cqlsh"
+# At home it would make a directory for its history.
+CQLSH = "HOME=/tmp SSL_VALIDATE=true SSL_CERTFILE=/etc/cassandra/tls/ca.pem /opt/millstream/cassandra/bin/cqlsh"
 
 
 @pytest.fixture(scope="module")
