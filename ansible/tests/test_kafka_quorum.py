@@ -102,13 +102,20 @@ class Load:
         tool = ["--setenv=KAFKA_HEAP_OPTS=-Xmx128m", f"--setenv=KAFKA_HOME={home}"]
         self.at.run("systemd-run", "-q", "--collect", "--unit", "produce", "-p", "KillMode=mixed", *tool, "bash", "-c", produce)
         deadline = time.monotonic() + 60
-        while self.acked() < RATE:
+        # Of each partition, too: a broker that knows nothing of a producer takes any batch of his for the first, and if its partition's leader
+        # goes away with the first one in flight, the second may come before it, which is then out of order for ever.
+        while self.acked() < RATE or self.partitions() < TOPIC["partitions"]:
             assert time.monotonic() < deadline, self.at.shell("tail -n 5 /root/failed /root/acked", check=False)
             time.sleep(1)
         return self
 
     def acked(self) -> int:
         return int(self.at.shell("grep -c producer_send_success /root/acked || true", check=False) or 0)
+
+    def partitions(self) -> int:
+        """How many have acknowledged something."""
+        told = self.at.shell("grep producer_send_success /root/acked | grep -o '\"partition\":[0-9]*' | sort -u | wc -l", check=False)
+        return int(told or 0)
 
     def __exit__(self, *failed) -> None:
         # The tool sends what is in hand before it ends, and tells the totals.
