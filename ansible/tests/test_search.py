@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, installation, host: str = "store-1"):
         self.host, self.secrets = installation.hosts[host], installation.playbooks.secrets
-        self.host.run("tee", "/tmp/ca.pem", stdin=(self.secrets / "pki/ca.pem").read_text())
+        self.host.run("tee", "/var/tmp/ca.pem", stdin=(self.secrets / "pki/ca.pem").read_text())
 
     def password(self, user: str) -> str:
         return (self.secrets / f"search-{'admin' if user == 'millstream-admin' else user}").read_text().strip()
@@ -36,10 +36,10 @@ class Server:
     def ask(self, method: str, path: str, body: str | None = None, user: str = "recalls", password: str | None = None, header: str = "") -> tuple[int, str]:
         login = f"{user}:{self.password(user) if password is None else password}" if user else ""
         config = f'user = "{login}"' if login else ""
-        command = ["curl", "-sS", "-K", "-", "-m", "60", "--cacert", "/tmp/ca.pem", "-X", method, "-w", "\n%{http_code}"]
+        command = ["curl", "-sS", "-K", "-", "-m", "60", "--cacert", "/var/tmp/ca.pem", "-X", method, "-w", "\n%{http_code}"]
         if body is not None:
-            self.host.run("tee", "/tmp/body", stdin=body)
-            command += ["-H", header or "Content-Type: application/json", "--data-binary", "@/tmp/body"]
+            self.host.run("tee", "/var/tmp/body", stdin=body)
+            command += ["-H", header or "Content-Type: application/json", "--data-binary", "@/var/tmp/body"]
         done = self.host.run(*command, f"https://{self.host.address}:9200/{path}", stdin=config, check=False)
         answer, _, code = done.stdout.rpartition("\n")
         return int(code or 0), answer or done.stderr
