@@ -150,7 +150,7 @@ def test_settings_that_kafka_refuses_never_reach_the_broker(installation, broker
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"kafka_version": "9.9.9"}, "Versions that are known: "),
+        ({"kafka_version": "9.9.9"}, "Versions that are known: 4.2.1, 4.3.1"),
         ({"kafka_retention_hours": "soon"}, "kafka_retention_hours"),
         ({"kafka_node_id": 0}, "brokers need numbers of their own"),
         ({"kafka_cluster_id": "AAAAAAAAAAAAAAAAAAAAAA"}, "holds the topics of another installation"),

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+use std::time::Duration;
+
 use integration_tests::binaries::APPS;
 use integration_tests::{Data, Running, assert_exact, number, text, wait};
 use nix::sys::signal::Signal;
@@ -217,11 +219,11 @@ fn sigterm_ends_a_worker_with_success_and_another_takes_over() {
     // It rolls once a minute, or when it is told to stop.
     assert_eq!(committed(&data), 0, "rolled before its time");
     first.signal(Signal::SIGTERM);
-    first.ends_within(wait::LONG).succeeds();
+    first.ends_within(Duration::from_secs(10)).succeeds();
     works(&second);
     data.run("users", &["produce", "--rate", "max", "--limit", "500"]).succeeds();
     second.signal(Signal::SIGINT);
-    second.ends_within(wait::LONG).succeeds();
+    second.ends_within(Duration::from_secs(10)).succeeds();
     data.catch_up("users");
     assert_eq!(number(&data.verify_one("users.details"), "delivered"), 1_000);
 }
@@ -246,8 +248,8 @@ fn a_second_worker_works_when_the_first_is_killed() {
         assert!(worker.has_ended().is_none(), "{worker:?}");
         worker.signal(Signal::SIGTERM);
     }
-    second.ends_within(wait::LONG).succeeds();
-    third.ends_within(wait::LONG).succeeds();
+    second.ends_within(Duration::from_secs(10)).succeeds();
+    third.ends_within(Duration::from_secs(10)).succeeds();
     assert_eq!(number(&data.verify_one("users.details"), "delivered"), 1_000);
 }
 
@@ -281,7 +283,7 @@ fn many_commands_use_one_directory_at_once() {
     }
     for worker in workers {
         worker.signal(Signal::SIGTERM);
-        worker.ends_within(wait::LONG).succeeds();
+        worker.ends_within(Duration::from_secs(10)).succeeds();
     }
     data.catch_up("users");
     data.catch_up("wordcount");

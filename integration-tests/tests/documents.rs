@@ -117,7 +117,7 @@ fn run(data: &Data, place: &str, command: &str) {
     let ran = if command.ends_with(ENDLESS) {
         wait::pause(Duration::from_secs(2));
         running.signal(Signal::SIGINT);
-        running.ends_within(wait::LONG)
+        running.ends_within(Duration::from_secs(10))
     } else {
         running.ends_within(wait::LONG)
     };

@@ -114,8 +114,8 @@ async fn a_silent_server_is_not_waited_for_for_ever(place: Place<'_>) {
     let outcome = sink.commit(&assignment(0), &range).await;
     let waited = asked.elapsed();
     assert!(
-        waited < Duration::from_secs(45),
-        "a worker has to drain within 10 s of an idle machine, and this took {waited:?}"
+        waited < Duration::from_secs(10),
+        "a worker has to drain within 10 s, and this took {waited:?}"
     );
     if let Err(error) = &outcome {
         assert!(error.is_retryable(), "{error}");

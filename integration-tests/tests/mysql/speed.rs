@@ -8,7 +8,7 @@ use crate::events::{assignment, connect, last, range_of};
 use crate::place::Place;
 
 /// Much less than any machine does.
-const SLOWEST: f64 = 100.0;
+const SLOWEST: f64 = 1_000.0;
 const ROWS: i64 = 20_000;
 
 on_both!(rows_go_in_by_the_thousand);

@@ -6,13 +6,16 @@ use integration_tests::{load, stack, wait};
 
 use crate::lake::Lake;
 
-/// 5 s are promised; machines that run tests are slow at times, and the figure that is printed says so.
-const AT_LAST: Duration = Duration::from_secs(60);
+/// As promised.
+const SOON: Duration = Duration::from_secs(5);
+/// Machines that run tests are slow at times: then the figure says so.
+const AT_LAST: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_partition_can_be_asked_seconds_after_its_commit_without_a_crawler() {
     let lake = Lake::new("&create=on").health("ROLL__EVERY_S", "0.5");
     let worker = lake.data.start("health", &["process"]);
+    let mut took = Vec::new();
     for day in ["2031-01-01", "2031-01-02", "2031-01-03"] {
         let mut producer =
             lake.data.command("health", &["produce", "--once", "--rate", "max", "--limit", "1"]);
@@ -27,8 +30,11 @@ fn a_partition_can_be_asked_seconds_after_its_commit_without_a_crawler() {
         let after = seen.duration_since(last_commit(&lake)).unwrap_or_default();
         println!("{day} could be asked {:.2} s after its commit", after.as_secs_f64());
         assert!(after < AT_LAST, "{day}: {after:?}");
+        took.push(after);
     }
     load::end(worker);
+    let best = took.iter().min().expect("three days");
+    assert!(*best < SOON, "{took:?}");
 }
 
 /// When the ledger's last end was written, as the S3 server has it on its disk.
