@@ -1,11 +1,16 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::{App, Places, ProduceOptions, Setup, check, health, plan, process, produce, serve};
+
+/// How long the end waits for threads when all work is done: what still has one is a look at a server that doesn't answer, and nobody waits
+/// for what it sees.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
 #[command(version)]
@@ -72,7 +77,9 @@ fn command(app: &App) -> Command {
 fn start(app: &App, cli: Cli) -> Result<()> {
     millstream_telemetry::init(LevelFilter::INFO, &[app.name])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(app, cli))
+    let done = runtime.block_on(run(app, cli));
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    done
 }
 
 async fn run(app: &App, cli: Cli) -> Result<()> {
