@@ -1,0 +1,149 @@
+"""The whole path, which the single host and the cluster have in common: Terraform's inventory, a lake, a feed, and looks at what runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hosts import docker, free_subnet
+from playbooks import ANSIBLE, ROOT
+from typed import Typed
+
+sys.path.append(str(ROOT / "terraform/tests"))
+from local_aws import LocalAws  # noqa: E402
+from terraform import Terraform, copy_configuration  # noqa: E402
+
+APPS = yaml.safe_load((ANSIBLE / "group_vars/all/apps.yml").read_text())["millstream_apps"]
+# Of the local lake.
+KEY, SECRET = "millstream", "a-secret-of-the-tests"
+S3_PORT = 7070
+FEED = "device-enforcement.json.zip"
+RECALLS = 200
+SETTINGS = {
+    "wordcount": {"produce": {"rate": 100.0}},
+    "users": {"produce": {"rate": 20.0}},
+}
+
+
+def told_by_terraform(directory: Path, topology: str) -> dict:
+    """The inventory of `terraform apply`, in a network whose range is free on this machine, too."""
+    given = {
+        "topology": topology,
+        "admin_cidrs": ["203.0.113.7/32"],
+        "alerts": {"email": "ops@example.org"},
+        "network": {"cidr": str(free_subnet(16))},
+        "catalog": {"mode": "projection"},
+    }
+    with pytest.MonkeyPatch.context() as patch, LocalAws() as aws:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        terraform = Terraform(copy_configuration(directory), aws.endpoint, given)
+        terraform.apply()
+        return yaml.safe_load(terraform.outputs()["ansible_inventory"])
+
+
+def assert_alike(told: dict, made: dict) -> None:
+    """An inventory of Terraform's and one that the other tests take name the same things, and let in the same ones."""
+    told, made = told["all"], made["all"]
+    assert set(told["vars"]) == set(made["vars"])
+    assert {name: set(group["hosts"]) for name, group in told["children"].items()} == {name: set(group["hosts"]) for name, group in made["children"].items()}
+    assert set(told["hosts"]) == set(made["hosts"])
+    for name, host in made["hosts"].items():
+        theirs = told["hosts"][name]
+        # A host without a public address is reached by way of the edge.
+        assert set(host) <= set(theirs) <= set(host) | {"ansible_ssh_common_args", "availability_zone"}, name
+        assert rules(theirs) == rules(host), name
+
+
+def rules(host: dict) -> set[tuple]:
+    return {(rule["port"], rule["from"]) for rule in host["open_ports"]}
+
+
+def bare_hosts(installations, told: dict, artifacts: Path, package: Path, feed: Path):
+    """The inventory's hosts with nothing on them yet, a lake in their network, and the variables of a user."""
+    made = installations(copy.deepcopy(told), artifacts, package.parent, write_feed(feed / FEED).parent)
+    lake = start_lake(made.hosts, told["all"]["vars"])
+    made.playbooks.variables |= {
+        "worker_package": str(package),
+        "worker_settings": SETTINGS | {"recalls": {"feed": {"url": f"{made.mirror.url}/{FEED}"}}},
+        "worker_memory_mb": 64,
+        "worker_environment": {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": told["all"]["vars"]["lake_region"]},
+        "millstream_lake_endpoint": f"http://{lake}:{S3_PORT}",
+        # There is nobody at AWS's address here.
+        "monitoring_cloudwatch": False,
+    }
+    return made
+
+
+def write_feed(path: Path) -> Path:
+    """Recalls as the FDA gives them out: one of the app's own cases under many numbers."""
+    case = ROOT / "apps/recalls/tests/golden/records/input.jsonl"
+    recall = json.loads(json.loads(case.read_text().splitlines()[0])["value"])
+    recalls = [recall | {"recall_number": f"Z-{number:04}-2013"} for number in range(1, RECALLS + 1)]
+    meta = {"last_updated": "2026-01-07", "results": {"skip": 0, "limit": RECALLS, "total": RECALLS}}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(FEED.removesuffix(".zip"), json.dumps({"meta": meta, "results": recalls}))
+    return path
+
+
+def start_lake(hosts, told: dict) -> str:
+    """An S3 in the hosts' network; its address."""
+    address = str(hosts.subnet.broadcast_address - 2)
+    table = dict(line.split("=", 1) for line in (ROOT / "infra/images/images.env").read_text().splitlines() if "=" in line)
+    keys = ["-e", f"ROOT_ACCESS_KEY={KEY}", "-e", f"ROOT_SECRET_KEY={SECRET}", "-e", f"VGW_REGION={told['lake_region']}"]
+    name = f"{hosts.prefix}-lake"
+    docker("run", "-d", "--name", name, "--network", hosts.prefix, "--ip", address, *keys, *hosts.labels(), table["S3_IMAGE"])
+    docker("exec", name, "mkdir", f"/data/{told['lake_bucket']}")
+    return address
+
+
+def eventually(what: str, happens, seconds: float = 180):
+    """The first answer that is true; the last one is told if there is none in time."""
+    deadline, last = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        if last := happens():
+            return last
+        time.sleep(1)
+    raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
+
+
+def memory(host) -> float:
+    """MB that processes have for themselves, in the container's own control group."""
+    shell = "cat /sys/fs/cgroup/memory/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory.stat"
+    told = dict(line.split() for line in host.shell(f"cd / && {shell}").splitlines())
+    return int(told.get("total_rss", told.get("anon", 0))) / (1 << 20)
+
+
+def assert_exact(host: Typed) -> None:
+    """Nothing more is sent; what was is in every sink, once."""
+    producers = host.run("systemctl list-units --plain --no-legend --state=active 'millstream-produce@*' | cut -d' ' -f1").split()
+    assert len(producers) > 1, producers
+    host.run("systemctl stop 'millstream-produce@*'")
+    try:
+        said = eventually("millstream verify", lambda: [out for out in [host._do("millstream-here verify --json 2> /dev/null")] if out.returncode == 0], 300)
+    finally:
+        host.run(f"systemctl start {' '.join(producers)}")
+    reports = json.loads(said[0].stdout)["pipelines"]
+    assert {report["app"] for report in reports if report["delivered"] > 0} == set(APPS), reports
+
+
+def browse(site, name: str, path: str, *options: str) -> tuple[int, str]:
+    """What somebody outside is answered by the edge, whose certificate the installation's authority has signed."""
+    outside, address = site.hosts.outside, site.hosts[name].address
+    outside.run("tee", "/tmp/ca.pem", stdin=(site.playbooks.secrets / "pki/ca.pem").read_text())
+    url = f"https://{address}{path}"
+    done = outside.run("curl", "-sS", "--cacert", "/tmp/ca.pem", "--max-time", "20", "-w", "\n%{http_code}", *options, url, check=False)
+    body, _, code = done.stdout.rpartition("\n")
+    return int(code or 0), body if code != "000" else done.stderr
+
+
+def assert_comes_back(site) -> None:
+    """Every service is well again, with nobody's help."""
+    eventually("check.yml", lambda: site.play("check.yml", ok=None, check_disk_percent=99).code == 0, 300)
