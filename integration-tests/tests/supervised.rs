@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use integration_tests::{Data, Running, wait};
 use nix::sys::signal::Signal;
 
+/// Who tells nothing for so long is hung. A process that has done its work is gone after a second, and beats until then.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// The end of systemd.
 struct Supervisor {
     socket: UnixDatagram,
@@ -71,14 +74,23 @@ fn one_that_waits_for_a_server_is_up_says_so_and_beats() {
     let data = Data::new()
         .with("USERS_TOPICS__URL", "kafka://127.0.0.1:9?tls=off")
         .with("USERS_CONSOLE__LISTEN", "");
-    for (verb, waits) in [("process", "users.details retrying: "), ("produce", "0 records sent")] {
+    // A producer that never found its topic says so as it ends.
+    let verbs = [("process", "users.details retrying: ", 0), ("produce", "0 records sent", 1)];
+    for (verb, waits, code) in verbs {
         let (mut supervisor, waiting) = Supervisor::starts(&data, "users", &[verb]);
         supervisor.hears("READY=1");
         supervisor.hears(waits);
         // Ten are due; a machine that is at work elsewhere may be late with some.
         let beats = supervisor.beats(Duration::from_secs(1));
         assert!(beats >= 3, "{verb}: {beats} beats within a second");
-        waiting.kill_9();
+        waiting.signal(Signal::SIGTERM);
+        let ending = std::thread::spawn(move || waiting.ends_within(wait::LONG));
+        supervisor.socket.set_read_timeout(Some(SILENCE)).unwrap();
+        while !ending.is_finished() {
+            let heard = supervisor.socket.recv(&mut [0; 4096]).is_ok();
+            assert!(heard || ending.is_finished(), "{verb}: silent for {SILENCE:?} as it ends");
+        }
+        assert_eq!(ending.join().unwrap().code, Some(code), "{verb}");
         std::fs::remove_file(data.root().join("notify")).unwrap();
     }
 }
