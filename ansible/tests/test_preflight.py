@@ -72,7 +72,7 @@ def test_a_bad_inventory(installation, tmp_path, case):
         ({"kafka_version": "9.9.9"}, ("No sha512 of kafka 9.9.9", "Run `scripts/artifacts --pin`")),
         ({"worker_package": ""}, ("worker_package", "scripts/package")),
         ({"kafka_heap_mb": "plenty"}, ("kafka_heap_mb", "int")),
-        ({"worker_apps": "wordcount"}, ("worker_apps", "list")),
+        ({"worker_apps": "wordcount"}, ("a list is expected", "worker_apps: [wordcount]")),
     ],
     ids=["no checksum", "no package", "a word for a number", "a word for a list"],
 )
