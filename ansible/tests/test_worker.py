@@ -184,6 +184,11 @@ def test_what_is_missing_is_told_before_anything_is_touched(site, tmp_path):
     assert "none.deb, is not on this machine" in wrong and "there is no app wether" in wrong, wrong[-3000:]
 
 
+def test_why_an_app_doesnt_start_is_told(site, package_file):  # noqa: F811
+    told = site.play("worker.yml", ok=False, worker_package=str(package_file), worker_environment={"OPENWEATHER_API_KEY": "no-key"}).output
+    assert "millstream-produce@weather.service: weather: produce weather: read OPENWEATHER_API_KEY: a key has letters and digits only" in told, told[-3000:]
+
+
 def test_passwords_are_in_no_output(site, package_file):  # noqa: F811
     said = site.play("worker.yml", "-vv", "--diff", worker_package=str(package_file), worker_environment={"OPENWEATHER_API_KEY": "nottobeseen"}).output
     secrets = [path.read_text().strip() for path in site.installation.playbooks.secrets.iterdir() if path.is_file()]
