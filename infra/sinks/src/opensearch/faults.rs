@@ -62,6 +62,12 @@ impl Fault {
         matches!(self, Self::Answered { kind, .. } if kind == wanted)
     }
 
+    /// Whether another host may have an answer: a proxy says so of a node that is away, and a node of itself that has
+    /// lost the others.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(self.status(), Some(502..=504))
+    }
+
     /// The index, alias or search context isn't there.
     pub fn is_gone(&self) -> bool {
         self.status() == Some(404)

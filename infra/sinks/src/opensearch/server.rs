@@ -173,8 +173,9 @@ impl Server {
         self.dialect.get_or_try_init(look).await.copied()
     }
 
-    /// Sends a request to the host that answered last, or to the next one; to a single host twice, as one that closes
-    /// an idle connection does so while it is used again. All our requests may be sent twice.
+    /// Sends a request to the host that answered last, or to the next one, also when that is the proxy of a node that is
+    /// away; to a single host twice, as one that closes an idle connection does so while it is used again. All our
+    /// requests may be sent twice.
     pub async fn send(&self, call: &Call) -> Result<Value, Fault> {
         let client = self.client()?;
         let first = self.preferred.load(Ordering::Relaxed);
@@ -183,6 +184,7 @@ impl Server {
             let at = (first + n) % self.bases.len();
             match self.once(&client, &self.bases[at], call).await {
                 Err(fault @ Fault::Unreachable(_)) => failed = fault,
+                Err(fault) if fault.is_of_the_host() && n + 1 < self.bases.len() => failed = fault,
                 done => {
                     self.preferred.store(at, Ordering::Relaxed);
                     return done;

@@ -60,6 +60,38 @@ fn certificate() -> (PKey<openssl::pkey::Private>, X509) {
     (key, made.build())
 }
 
+/// A host that gives everybody the same answer; tells its address.
+fn answering(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.read(&mut [0; 4096]);
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close");
+            let _ = connection.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn another_host_is_asked_when_a_proxy_or_a_node_says_that_it_cant() {
+    const LONELY: &str =
+        r#"{"error":{"type":"cluster_manager_not_discovered_exception"},"status":503}"#;
+    let well = answering("200 OK", r#"{"version":{"distribution":"opensearch","number":"3.8.0"}}"#);
+    let proxy = answering("502 Bad Gateway", "<html>502 Bad Gateway</html>");
+    let lonely = answering("503 Service Unavailable", LONELY);
+    let hosts = format!("http://{proxy},{lonely},{well}");
+    assert_eq!(dialect(&hosts).await.unwrap(), Dialect::OpenSearch(3, 8));
+    // The last one's word, when none can.
+    let alone = open(&format!("http://{proxy},{lonely}")).unwrap();
+    let told = alone.0.dialect().await.unwrap_err().told("look", &alone.0.origin);
+    assert!(told.is_retryable(), "{told}");
+    assert!(millstream_engine::chain(&told).contains("cluster_manager_not_discovered"), "{told:?}");
+}
+
 /// A server that says what it is to whoever knows the password; tells its address.
 fn serve(key: &PKey<openssl::pkey::Private>, certificate: &X509) -> String {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
