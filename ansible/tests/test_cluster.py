@@ -18,6 +18,8 @@ pytestmark = pytest.mark.full
 EDGE = "edge-1"
 # A host takes the machine's memory for its own, which ten of them share here.
 SMALL = {"kafka_heap_mb": 384, "cassandra_heap_mb": 384, "search_heap_mb": 512}
+# All of this takes more than an hour, of which `millstream verify` reads every record.
+SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 5.0}}}
 # On two processors.
 MINUTES = 40
 UNITS = {"kafka": "kafka", "cassandra": "cassandra", "mysql": "mariadb", "search": "opensearch", "worker": "millstream@weather", "edge": "nginx", "monitoring": "prometheus"}
@@ -36,6 +38,7 @@ def told(tmp_path_factory):
 def site(told, installations, artifacts, package_file, tmp_path_factory):  # noqa: F811
     made = bare_hosts(installations, told, artifacts, package_file, tmp_path_factory.mktemp("feed"))
     made.playbooks.variables |= SMALL
+    made.playbooks.variables["worker_settings"] |= SLOW
     return made
 
 
