@@ -31,7 +31,7 @@ def _stores(app: str, uses: dict[str, Any], at: dict[str, list[str]], ca: str, v
     if uses["tables"] == "mysql":
         stores["tables"] = _url("mysql", app, _ported(at["mysql"][:1], 3306), ca=ca)
     if uses["search"]:
-        stores["search"] = _url("https", app, _ported(at["search"][:1], 9200), ca=ca, replicas=min(1, len(at["search"]) - 1))
+        stores["search"] = _url("https", app, _ported(at["search"], 9200), ca=ca, replicas=min(1, len(at["search"]) - 1))
     if uses["lake"] and (lake := lake_url(variables)):
         stores["lake"] = lake
         if uses["catalog"] and (database := variables.get("glue_database", "")):

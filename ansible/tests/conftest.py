@@ -72,6 +72,14 @@ def artifacts() -> Path:
 
 
 @pytest.fixture(scope="session")
+def secured_artifacts() -> Path:
+    """With an OpenSearch that has its security plugin."""
+    directory = TARGET / "artifacts-secured"
+    subprocess.run([ROOT / "scripts/artifacts", "--secured", directory], check=True, stdout=sys.stderr)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def package() -> Path:
     """The directory with Millstream's package, of the programs that tests are run with."""
     directory = Path(os.environ.get("MILLSTREAM_PACKAGE") or TARGET / "package")

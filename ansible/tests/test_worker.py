@@ -82,6 +82,8 @@ def test_settings_follow_from_the_inventory():
     changed = worker.settings("weather", own, CLUSTER, CA)
     assert changed["stores"]["lake"].endswith("&endpoint=http://10.0.0.5:9000&path_style=on")
     assert changed["poll"] == {"every_s": 60} and changed["topics"]["settings"] == ["a=b"] and "url" in changed["topics"]
+    recalls = worker.settings("recalls", TOLD, {**CLUSTER, "search": ["10.0.2.1", "10.0.2.2", "10.0.2.3"]}, CA)
+    assert recalls["stores"]["search"] == f"https://recalls@10.0.2.1:9200,10.0.2.2:9200,10.0.2.3:9200?ca={CA}&replicas=1"
     assert worker.passwords("recalls", APPS["recalls"]) == {
         "RECALLS_TOPICS__PASSWORD": "kafka",
         "RECALLS_STORES__TABLES_PASSWORD": "cassandra",

@@ -73,6 +73,15 @@ mysql() {
 }
 
 search() {
+    runs opensearch search.yml || return
+    health=$(ask http://127.0.0.1:9200/_cluster/health)
+    field() { echo "$health" | sed -n "s/.*\"$1\":\"\{0,1\}\([a-z0-9]*\).*/\1/p"; }
+    status=$(field status) nodes=$(field number_of_nodes)
+    case $status-$nodes in
+        green-* | yellow-1) ok indexes "they are whole; nodes: $nodes" ;;
+        yellow-*) bad indexes "copies are missing, which OpenSearch makes anew once the node is back or another has room: run search.yml" ;;
+        *) bad indexes "$(echo "${health:-it does not answer}" | head -c 300): run search.yml, which starts nodes that are down" ;;
+    esac
     # Whoever brings no password is to be refused.
     got=$(code "https://$private:9200/")
     if [ "$got" = 401 ]; then ok search "it answers, and asks for a password"; else
