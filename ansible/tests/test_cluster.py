@@ -12,7 +12,9 @@ from inventories import CLUSTER, WORLD, inventory
 from test_cassandra import Node
 from test_package import package_file  # noqa: F401
 from typed import Typed
-from whole import APPS, assert_alike, assert_comes_back, assert_exact, bare_hosts, browse, eventually, memory, told_by_terraform
+from whole import (
+    assert_alike, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually, memory, told_by_terraform,
+)  # fmt: skip
 
 pytestmark = pytest.mark.full
 EDGE = "edge-1"
@@ -82,18 +84,12 @@ def test_each_row_is_on_three_nodes(site):
 
 def test_five_apps_run_and_every_sink_is_exact(site, worker):
     for host in members(site, "worker"):
-        running = host.shell("systemctl list-units --plain --no-legend --state=active 'millstream@*' | cut -d' ' -f1").split()
-        assert {unit.removesuffix(".service") for unit in running} == {f"millstream@{app}" for app in APPS}, host.name
+        assert_apps_run(host)
     assert_exact(worker)
 
 
 def test_the_world_sees_recalls_and_only_who_has_the_password_the_console(site):
-    code, page = eventually("the page of recalls", lambda: [a for a in [browse(site, EDGE, "/")] if a[0] == 200])[0]
-    assert "recall" in page.lower(), page[:500]
-    assert browse(site, EDGE, "/console/")[0] == 401
-    password = (site.playbooks.secrets / "console-admin").read_text().strip()
-    code, page = browse(site, EDGE, "/console/", "-u", f"admin:{password}")
-    assert code == 200 and "millstream" in page.lower(), f"{code}: {page[:500]}"
+    assert_pages(site, EDGE)
 
 
 def test_the_world_reaches_the_edges_pages_and_no_other_port(site):
@@ -143,10 +139,4 @@ def test_after_a_reboot_of_all_hosts_everything_comes_back_by_itself(site, worke
 
 
 def test_teardown_leaves_nothing_that_runs_and_no_data(site):
-    site.play("teardown.yml", millstream_delete_data=True)
-    assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
-    for host in site.hosts.all.values():
-        left = host.shell("systemctl list-units --all --plain --no-legend 'millstream*' kafka.service cassandra.service opensearch.service mariadb.service nginx.service prometheus.service")
-        assert left == "", host.name
-        for path in ("/etc/millstream", "/opt/millstream", "/var/lib/kafka", "/var/lib/cassandra", "/var/lib/millstream"):
-            assert host.run("test", "-e", path, check=False).returncode == 1, f"{host.name}: {path}"
+    assert_tears_down(site)

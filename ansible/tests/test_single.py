@@ -13,7 +13,10 @@ from test_cassandra import Node
 from test_mysql import Server as Database
 from test_package import package_file  # noqa: F401
 from typed import Typed
-from whole import APPS, RECALLS, assert_alike, assert_comes_back, assert_exact, bare_hosts, browse, eventually, memory, told_by_terraform
+from whole import (
+    RECALLS, assert_alike, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, browse, eventually, memory,
+    told_by_terraform,
+)  # fmt: skip
 
 pytestmark = pytest.mark.single
 HOST = "millstream-1"
@@ -63,19 +66,12 @@ def test_every_service_says_that_it_is_well(site):
 
 
 def test_five_apps_run_and_every_sink_is_exact(site):
-    host = Typed(site.hosts[HOST])
-    running = host.run("systemctl list-units --plain --no-legend --state=active 'millstream@*' | cut -d' ' -f1").split()
-    assert {unit.removesuffix(".service") for unit in running} == {f"millstream@{app}" for app in APPS}
-    assert_exact(host)
+    assert_apps_run(site.hosts[HOST])
+    assert_exact(Typed(site.hosts[HOST]))
 
 
 def test_the_world_sees_recalls_and_only_who_has_the_password_the_console(site):
-    code, page = eventually("the page of recalls", lambda: [a for a in [browse(site, HOST, "/")] if a[0] == 200])[0]
-    assert "recall" in page.lower(), page[:500]
-    assert browse(site, HOST, "/console/")[0] == 401
-    password = (site.playbooks.secrets / "console-admin").read_text().strip()
-    code, page = browse(site, HOST, "/console/", "-u", f"admin:{password}")
-    assert code == 200 and "millstream" in page.lower(), f"{code}: {page[:500]}"
+    assert_pages(site, HOST)
 
 
 def test_brokers_let_in_who_has_a_password_to_what_is_his(site):
@@ -186,10 +182,4 @@ def test_after_a_reboot_everything_comes_back_by_itself(site):
 
 
 def test_teardown_leaves_nothing_that_runs_and_no_data(site):
-    host = site.hosts[HOST]
-    site.play("teardown.yml", millstream_delete_data=True)
-    assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
-    left = host.shell("systemctl list-units --all --plain --no-legend 'millstream*' kafka.service cassandra.service opensearch.service mariadb.service nginx.service prometheus.service")
-    assert left == ""
-    for path in ("/etc/millstream", "/opt/millstream", "/var/lib/kafka", "/var/lib/cassandra", "/var/lib/millstream"):
-        assert host.run("test", "-e", path, check=False).returncode == 1, path
+    assert_tears_down(site)

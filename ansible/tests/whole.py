@@ -150,3 +150,29 @@ def browse(site, name: str, path: str, *options: str) -> tuple[int, str]:
 def assert_comes_back(site) -> None:
     """Every service is well again, with nobody's help."""
     eventually("check.yml", lambda: site.play("check.yml", ok=None, check_disk_percent=99).code == 0, 300)
+
+
+def assert_apps_run(host) -> None:
+    running = host.shell("systemctl list-units --plain --no-legend --state=active 'millstream@*' | cut -d' ' -f1").split()
+    assert {unit.removesuffix(".service") for unit in running} == {f"millstream@{app}" for app in APPS}, host.name
+
+
+def assert_pages(site, name: str) -> None:
+    """The edge `name` shows recalls to everybody, and the console to who has its password."""
+    code, page = eventually("the page of recalls", lambda: [a for a in [browse(site, name, "/")] if a[0] == 200])[0]
+    assert "recall" in page.lower(), page[:500]
+    assert browse(site, name, "/console/")[0] == 401
+    password = (site.playbooks.secrets / "console-admin").read_text().strip()
+    code, page = browse(site, name, "/console/", "-u", f"admin:{password}")
+    assert code == 200 and "millstream" in page.lower(), f"{code}: {page[:500]}"
+
+
+def assert_tears_down(site) -> None:
+    """Nothing runs any more, there is no data, and a second time changes nothing."""
+    site.play("teardown.yml", millstream_delete_data=True)
+    assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
+    for host in site.hosts.all.values():
+        left = host.shell("systemctl list-units --all --plain --no-legend 'millstream*' kafka.service cassandra.service opensearch.service mariadb.service nginx.service prometheus.service")
+        assert left == "", host.name
+        for path in ("/etc/millstream", "/opt/millstream", "/var/lib/kafka", "/var/lib/cassandra", "/var/lib/millstream"):
+            assert host.run("test", "-e", path, check=False).returncode == 1, f"{host.name}: {path}"
