@@ -146,6 +146,18 @@ def test_the_pages_own_stream_comes_at_once(edge):
     link.close()
 
 
+def test_who_looks_at_a_page_makes_no_stop_a_failure(edge):
+    link = http.client.HTTPSConnection(edge.host.address, context=edge.context(), timeout=10)
+    link.request("GET", "/events")
+    stream = link.getresponse()
+    assert b"event: feed" in stream.read1(65536)
+    edge.host.shell("systemctl stop nginx")
+    assert edge.host.shell("systemctl show -P ActiveState nginx") == "inactive"
+    edge.host.shell("systemctl start nginx")
+    stream.close()
+    link.close()
+
+
 @pytest.mark.parametrize(("version", "taken"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
 def test_tls_is_1_2_or_newer(edge, version, taken):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

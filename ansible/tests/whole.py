@@ -173,6 +173,6 @@ def assert_tears_down(site) -> None:
     assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
     for host in site.hosts.all.values():
         left = host.shell("systemctl list-units --all --plain --no-legend 'millstream*' kafka.service cassandra.service opensearch.service mariadb.service nginx.service prometheus.service")
-        assert left == "", host.name
+        assert left == "", f"{host.name}: {left}"
         for path in ("/etc/millstream", "/opt/millstream", "/var/lib/kafka", "/var/lib/cassandra", "/var/lib/millstream"):
             assert host.run("test", "-e", path, check=False).returncode == 1, f"{host.name}: {path}"
