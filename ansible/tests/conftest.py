@@ -19,10 +19,14 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "ansible"
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report):
-    """Tells a failure when it happens: a whole run takes more than an hour, and may be ended before its summary."""
+    """Tells a failure when it happens: a whole run takes more than an hour, and may be ended before its summary. And what a test measured."""
     if report.failed:
         print(f"\n{report.longreprtext}", flush=True)
+    if report.when == "call":
+        for name, value in report.user_properties:
+            print(f"\n    {name}: {value}", end="", flush=True)
 
 
 def pytest_collection_modifyitems(items):

@@ -53,7 +53,7 @@ def stands(host) -> dict:
     }
 
 
-def test_what_is_saved_comes_back(installation, host):
+def test_what_is_saved_comes_back(installation, host, record_property):
     until("words that were counted", lambda: host.shell("mariadb -Ne 'SELECT count(*) FROM wordcount._millstream_ledger'") > "1")
     host.shell(f"""{SEARCH}recalls-1 -X PUT -H 'Content-Type: application/json' -d '{{"aliases": {{"recalls": {{}}}}}}'""")
     host.shell(f"""{SEARCH}recalls-1/_doc/1?refresh=true -X PUT -H 'Content-Type: application/json' -d '{{"told": "kept"}}'""")
@@ -62,7 +62,8 @@ def test_what_is_saved_comes_back(installation, host):
     until("all of it in the sinks", lambda: nothing_waits(host))
     before, verify = stands(host), verified(host)
 
-    installation.play("backup.yml")
+    saved = installation.play("backup.yml")
+    record_property("backup.yml", f"{saved.seconds:.0f} s")
     assert host.shell("systemctl is-active millstream@wordcount kafka").split() == ["active", "active"]
     backup = max((installation.directory / "backups").iterdir())
     files = {path.name for path in backup.iterdir()}
@@ -73,7 +74,8 @@ def test_what_is_saved_comes_back(installation, host):
     assert "isn't fresh" in over.output
 
     installation.hosts.replace(host)
-    installation.play("restore.yml")
+    restored = installation.play("restore.yml")
+    record_property("restore.yml on a bare host", f"{restored.seconds:.0f} s")
     installation.playbooks.variables["worker_produce"] = []
     installation.play("worker.yml")
     assert stands(host) == before

@@ -60,14 +60,16 @@ def test_terraforms_inventory_is_what_the_other_tests_take(told):
     assert_alike(told, inventory(CLUSTER, free_subnet(), "x"))
 
 
-def test_bare_hosts_become_the_cluster(site):
+def test_bare_hosts_become_the_cluster(site, record_property):
     played = site.play("site.yml", patience=MINUTES * 60)
     used = {name: round(memory(host)) for name, host in site.hosts.all.items()}
-    print(f"site.yml on {len(used)} bare hosts: {played.seconds:.0f} s; MB of memory: {used}")
+    record_property(f"site.yml on {len(used)} bare hosts", f"{played.seconds:.0f} s")
+    record_property("memory of their processes, in MB", used)
 
 
-def test_a_second_run_changes_nothing(site):
+def test_a_second_run_changes_nothing(site, record_property):
     played = site.play("site.yml")
+    record_property("site.yml again", f"{played.seconds:.0f} s")
     assert played.changed == {}, played.changed_tasks
 
 

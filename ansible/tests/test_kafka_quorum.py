@@ -78,8 +78,8 @@ class Cluster:
 class Load:
     """A producer at a steady rate, on a host that has nothing to do with Kafka but its tools; and a look at all partitions meanwhile."""
 
-    def __init__(self, cluster: Cluster):
-        self.cluster, self.broker = cluster, cluster["kafka-3"]
+    def __init__(self, cluster: Cluster, record):
+        self.cluster, self.broker, self.record = cluster, cluster["kafka-3"], record
         self.at = self.broker.host
 
     def __enter__(self) -> Load:
@@ -126,7 +126,8 @@ class Load:
         total = json.loads(self.at.shell("grep tool_data /root/acked"))
         watched = json.loads(self.at.shell("cat /root/watched"))
         stored = self.cluster.stored() - self.before
-        print(f"sent {total['sent']}, acknowledged {total['acked']}, stored {stored}, {total['avg_throughput']:.0f} a second; looked {watched['asked']} times", flush=True)
+        self.record("sent, acknowledged, stored", f"{total['sent']}, {total['acked']}, {stored}; {total['avg_throughput']:.0f} a second")
+        self.record("partitions looked at, found offline", f"{watched['asked']} times, {len(watched['offline'])}")
         assert total["sent"] == total["acked"] == stored > 0, (total, stored, self.at.shell("grep -m 3 error /root/acked", check=False))
         assert watched["asked"] > 5 and watched["offline"] == [], watched
 
@@ -152,6 +153,11 @@ def cluster(installations, artifacts):
     return found
 
 
+@pytest.fixture
+def load(cluster, record_property) -> Load:
+    return Load(cluster, record_property)
+
+
 def test_a_second_run_changes_nothing(cluster):
     before = cluster.started()
     again = cluster.play("kafka.yml")
@@ -164,28 +170,28 @@ def test_replicas_are_in_different_places(cluster):
         assert all(sorted(it["replicas"]) == [1, 2, 3] for it in topic["partitions"]), name
 
 
-def test_a_rolling_restart_loses_nothing(cluster):
+def test_a_rolling_restart_loses_nothing(cluster, load):
     before = cluster.started()
-    with Load(cluster):
+    with load:
         cluster.play("rolling-restart.yml", service="kafka")
     after = cluster.started()
     assert all(before[name] != after[name] for name in before)
 
 
-def test_an_upgrade_and_the_way_back_lose_nothing(cluster):
+def test_an_upgrade_and_the_way_back_lose_nothing(cluster, load):
     def versions():
         return {broker.host.shell("readlink /opt/millstream/kafka") for broker in cluster.brokers.values()}
 
-    with Load(cluster):
+    with load:
         cluster.play("upgrade.yml", kafka_version=NEW)
         assert versions() == {f"/opt/millstream/kafka-{NEW}"}
         cluster.play("upgrade.yml", kafka_version=OLD)
         assert versions() == {f"/opt/millstream/kafka-{OLD}"}
 
 
-def test_a_killed_broker_comes_back_by_itself(cluster):
+def test_a_killed_broker_comes_back_by_itself(cluster, load):
     before = cluster["kafka-2"].started()
-    with Load(cluster):
+    with load:
         cluster.hosts["kafka-2"].run("systemctl", "kill", "--signal=KILL", "kafka")
         # As long as dead ones are counted as there, and then some.
         time.sleep(12)
@@ -211,9 +217,9 @@ def test_a_restart_that_is_due_is_not_lost_when_the_roll_stops(cluster):
     assert cluster.play("kafka.yml", **changed).changed == {}
 
 
-def test_new_passwords_and_certificates_lose_nothing(cluster):
+def test_new_passwords_and_certificates_lose_nothing(cluster, load):
     secrets, before = cluster.installation.playbooks.secrets, cluster.started()
-    with Load(cluster):
+    with load:
         (secrets / "kafka-broker").unlink()
         for file in (secrets / "pki").glob("kafka-*"):
             file.unlink()
@@ -223,9 +229,9 @@ def test_new_passwords_and_certificates_lose_nothing(cluster):
     assert all(before[name] != after[name] for name in before)
 
 
-def test_a_broker_that_lost_its_disk_takes_its_place_again(cluster):
+def test_a_broker_that_lost_its_disk_takes_its_place_again(cluster, load):
     others = {name: started for name, started in cluster.started().items() if name != "kafka-2"}
-    with Load(cluster):
+    with load:
         cluster.hosts.replace(cluster.hosts["kafka-2"])
         cluster.play("kafka.yml")
         cluster.wait_until_well()
@@ -234,10 +240,10 @@ def test_a_broker_that_lost_its_disk_takes_its_place_again(cluster):
     assert code == 0 and len(re.findall(r'"id": [123], "directoryId"', said.partition("CurrentObservers")[0])) == 3, said
 
 
-def test_a_broker_more_takes_its_share(cluster):
+def test_a_broker_more_takes_its_share(cluster, load):
     before = cluster.started()
     cluster.installation.playbooks.inventory = cluster.whole
-    with Load(cluster):
+    with load:
         cluster.play("add-broker.yml")
     assert cluster.started() == before
     topics = cluster["kafka-1"].topics()

@@ -4,6 +4,7 @@ site.yml → five apps that run and are exact → pages and console by TLS → a
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from broker import Broker
@@ -47,16 +48,17 @@ def test_check_tells_what_would_be_done_and_does_nothing(site):
     assert played.changed[HOST] > 20, "nothing would be done?"
 
 
-def test_a_bare_host_gets_everything_in_time(site):
+def test_a_bare_host_gets_everything_in_time(site, record_property):
     played = site.play("site.yml", patience=2 * MINUTES * 60)
-    print(f"site.yml on a bare host: {played.seconds:.0f} s; memory {memory(site.hosts[HOST]):.0f} MB")
+    record_property("site.yml on a bare host", f"{played.seconds:.0f} s of {MINUTES * 60}")
     assert played.seconds < MINUTES * 60
     told = json.loads(docker("inspect", site.hosts[HOST].container).stdout)[0]
     assert told["HostConfig"]["Memory"] == 8 << 30 and not told["State"]["OOMKilled"]
 
 
-def test_a_second_run_changes_nothing(site):
+def test_a_second_run_changes_nothing(site, record_property):
     played = site.play("site.yml")
+    record_property("site.yml again", f"{played.seconds:.0f} s")
     assert played.changed == {}, played.changed_tasks
 
 
@@ -65,9 +67,10 @@ def test_every_service_says_that_it_is_well(site):
     assert "are well" in said, said[-3000:]
 
 
-def test_five_apps_run_and_every_sink_is_exact(site):
+def test_five_apps_run_and_every_sink_is_exact(site, record_property):
     assert_apps_run(site.hosts[HOST])
     assert_exact(Typed(site.hosts[HOST]))
+    record_property("memory of all processes", f"{memory(site.hosts[HOST]):.0f} MB")
 
 
 def test_the_world_sees_recalls_and_only_who_has_the_password_the_console(site):
@@ -152,9 +155,11 @@ def test_sinks_are_saved_by_the_clock(site):
 
 
 @pytest.mark.parametrize("unit", ["millstream@weather", "millstream-serve@recalls", "kafka", "cassandra", "opensearch"])
-def test_a_unit_may_do_little(site, unit):
+def test_a_unit_may_do_little(site, unit, record_property):
     told = site.hosts[HOST].shell(f"systemd-analyze security --no-pager {unit} | tail -n 1")
-    assert float(told.split(": ")[1].split()[0]) <= 3.0, told
+    level = float(told.split(": ")[1].split()[0])
+    record_property("exposure", f"{level} of 3.0")
+    assert level <= 3.0, told
 
 
 def test_a_search_may_ask_whether_a_page_is_in_memory(site):
@@ -174,10 +179,12 @@ def test_no_port_of_data_can_be_reached_from_outside(site):
     assert {address.rpartition(":")[2] for address in wide} <= {"80", "443"}, wide
 
 
-def test_after_a_reboot_everything_comes_back_by_itself(site):
+def test_after_a_reboot_everything_comes_back_by_itself(site, record_property):
     host = site.hosts[HOST]
+    begun = time.monotonic()
     site.hosts.reboot(host)
     assert_comes_back(site)
+    record_property("from the reboot until check.yml finds all well", f"{time.monotonic() - begun:.0f} s")
     assert_exact(Typed(host))
 
 
