@@ -71,6 +71,10 @@ class Host:
         done = self.run("python3", "-c", probe, check=False)
         return done.returncode == 0 or "ConnectionRefusedError" in done.stderr
 
+    def memory_used(self) -> int:
+        """MB that its processes have for themselves; what is kept of files comes on top. Of them all, as control groups look different on each engine."""
+        return int(self.shell("cat /proc/[0-9]*/status 2> /dev/null | awk '/^RssAnon:/ { kb += $2 } END { print int(kb / 1024) }'"))
+
     def changes(self) -> set[str]:
         """Paths that were changed, added or deleted since the container was made, but for what every host writes by itself."""
         own = re.compile(r"/(dev|proc|run|sys|tmp|var/tmp|var/log|var/lib/systemd|var/lib/sudo|(root|home/ubuntu)/\.ansible)\b|/(root|home|home/ubuntu)$")
@@ -233,6 +237,12 @@ class Hosts:
 
     def down(self) -> None:
         remove(f"millstream.hosts={self.prefix}")
+
+    def killed_for_memory(self) -> list[str]:
+        """What the kernel says of processes that it killed since a host had no memory left. `docker inspect` doesn't tell while the container runs."""
+        log = docker("run", "--rm", "--cap-add", "SYSLOG", "--entrypoint", "dmesg", self.image).stdout
+        ids = docker("inspect", "--format", "{{.Id}}", *[host.container for host in self.all.values()]).stdout.split()
+        return [line for line in log.splitlines() if "oom-kill:" in line and any(one in line for one in ids)]
 
     def write_inventory(self, to: Path) -> Path:
         """The same with the one variable more."""

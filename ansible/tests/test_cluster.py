@@ -13,7 +13,7 @@ from test_cassandra import Node
 from test_package import package_file  # noqa: F401
 from typed import Typed
 from whole import (
-    assert_alike, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually, memory, told_by_terraform,
+    assert_alike, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually, told_by_terraform,
 )  # fmt: skip
 
 pytestmark = pytest.mark.full
@@ -62,9 +62,8 @@ def test_terraforms_inventory_is_what_the_other_tests_take(told):
 
 def test_bare_hosts_become_the_cluster(site, record_property):
     played = site.play("site.yml", patience=MINUTES * 60)
-    used = {name: round(memory(host)) for name, host in site.hosts.all.items()}
-    record_property(f"site.yml on {len(used)} bare hosts", f"{played.seconds:.0f} s")
-    record_property("memory of their processes, in MB", used)
+    record_property(f"site.yml on {len(site.hosts.all)} bare hosts", f"{played.seconds:.0f} s")
+    record_property("MB of memory that processes have", {name: host.memory_used() for name, host in site.hosts.all.items()})
 
 
 def test_a_second_run_changes_nothing(site, record_property):

@@ -111,6 +111,25 @@ def test_nothing_is_left_when_it_ends(image):
     assert listed == ""
 
 
+def test_who_is_killed_for_memory_is_told():
+    prefix = "ms-memory"
+    with Hosts(inventory({"edge": (1, ["edge"])}, free_subnet(), prefix), prefix, memory="256m") as hosts:
+        assert hosts.killed_for_memory() == []
+        small, big = ("python3", "-c", "bytes(1 << 20)"), ("python3", "-c", "bytearray(1 << 30).count(1)")
+        for program, code in [(small, 0), (big, 137)]:
+            assert hosts["edge-1"].run(*program, check=False).returncode == code
+        said = hosts.killed_for_memory()
+        assert len(said) == 1 and "task=python3" in said[0], said
+
+
+def test_memory_is_that_of_the_hosts_own_processes(installation):
+    one, other = installation.hosts["kafka-1"], installation.hosts["kafka-2"]
+    before = one.memory_used(), other.memory_used()
+    one.shell("systemd-run --quiet python3 -c 'import time; kept = bytearray(b\"1\") * (200 << 20); time.sleep(600)'")
+    wait_for(lambda: 195 < one.memory_used() - before[0] < 230)
+    assert abs(other.memory_used() - before[1]) < 50
+
+
 def test_an_inventory_without_an_address_is_refused():
     with pytest.raises(ValueError, match="host a-1 of the inventory has no private_ip"):
         read_inventory({"all": {"hosts": {"a-1": {"ansible_host": "a"}}}})

@@ -117,13 +117,6 @@ def eventually(what: str, happens, seconds: float = 180):
     raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
 
 
-def memory(host) -> float:
-    """MB that processes have for themselves, in the container's own control group."""
-    shell = "cat /sys/fs/cgroup/memory/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory.stat"
-    told = dict(line.split() for line in host.shell(f"cd / && {shell}").splitlines())
-    return int(told.get("total_rss", told.get("anon", 0))) / (1 << 20)
-
-
 def assert_exact(host: Typed) -> None:
     """Nothing more is sent; what was is in every sink, once."""
     producers = host.run("systemctl list-units --plain --no-legend --state=active 'millstream-produce@*' | cut -d' ' -f1").split()
