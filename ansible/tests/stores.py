@@ -60,10 +60,22 @@ def refuses(made, host, playbook: str, unit: str, file: str, told: str, **variab
     assert host.shell(f"sha256sum {file}") == before and pid(host, unit) == running
 
 
-def tears_down(made, host, unit: str, allowed: tuple[str, ...]) -> None:
-    """All that the role put there is gone, but for the distribution's packages and `allowed`."""
+def restarted_one_by_one(hosts: list, unit: str) -> list[tuple[float, float]]:
+    """When each was away last, in seconds of the machine's monotonic clock, which containers and this process share."""
+    times = f"for time in ActiveExit ActiveEnter; do systemctl show -P ${{time}}TimestampMonotonic {unit}; done"
+    away = sorted(tuple(int(told) / 1e6 for told in host.shell(times).split()) for host in hosts)
+    assert all(left < back for left, back in away), away
+    assert all(left >= back for (_, back), (left, _) in zip(away, away[1:], strict=False)), f"two were away at once: {away}"
+    return away
+
+
+def tears_down(made, host, unit: str, allowed: tuple[str, ...], gone: tuple[str, ...]) -> None:
+    """All that the role put there is gone, `gone` among it, but for the distribution's packages and `allowed`."""
+    for path in gone:
+        host.run("test", "-e", path)
     made.play("teardown.yml", millstream_delete_data=True)
     assert host.run("systemctl", "is-active", unit, check=False).stdout.strip() != "active"
     ours = [line for line in host.changes() if any(word in line for word in ("millstream", unit)) and not line.startswith("D ")]
     left = [line for line in ours if not any(path in line for path in allowed)]
     assert not left, left
+    assert [path for path in gone if host.run("test", "-e", path, check=False).returncode != 1] == []

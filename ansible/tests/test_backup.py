@@ -95,7 +95,7 @@ def test_a_backup_that_was_changed_is_refused(installation):
     saved = backup / "millstream-1.mysql.tar.zst"
     saved.chmod(0o600)
     saved.write_bytes(saved.read_bytes()[:-1] + b"\0")
-    assert "FAILED" in installation.play("restore.yml", ok=False).output
+    assert "millstream-1.mysql.tar.zst: FAILED" in installation.play("restore.yml", ok=False).output
     (backup / "SHA256SUMS").unlink()
     assert "no whole backup" in installation.play("restore.yml", ok=False).output
 

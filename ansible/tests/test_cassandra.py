@@ -135,4 +135,4 @@ def test_it_comes_back_after_a_reboot(installation, node, row):
 
 
 def test_teardown_leaves_nothing(installation, node):
-    tears_down(installation, node.host, "cassandra", ())
+    tears_down(installation, node.host, "cassandra", (), ("/etc/cassandra", "/etc/systemd/system/cassandra.service"))

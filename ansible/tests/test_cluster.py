@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hosts import free_subnet
 from inventories import CLUSTER, WORLD, inventory
+from stores import restarted_one_by_one
 from test_cassandra import Node
 from test_package import package_file  # noqa: F401
 from typed import Typed
 from whole import (
-    assert_alike, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually, told_by_terraform,
+    assert_alike, assert_all_are_well, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually,
+    told_by_terraform,
 )  # fmt: skip
 
 pytestmark = pytest.mark.full
@@ -21,7 +23,7 @@ EDGE = "edge-1"
 # A host takes the machine's memory for its own, which ten of them share here.
 SMALL = {"kafka_heap_mb": 384, "cassandra_heap_mb": 384, "search_heap_mb": 512}
 # All of this takes more than an hour, of which `millstream verify` reads every record.
-SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 5.0}}}
+SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 5.0}}, "health": {"produce": {"rate": 10.0}}}
 # On two processors.
 MINUTES = 40
 UNITS = {"kafka": "kafka", "cassandra": "cassandra", "mysql": "mariadb", "search": "opensearch", "worker": "millstream@weather", "edge": "nginx", "monitoring": "prometheus"}
@@ -73,8 +75,7 @@ def test_a_second_run_changes_nothing(site, record_property):
 
 
 def test_every_service_says_that_it_is_well(site):
-    said = site.play("check.yml", check_disk_percent=99).output
-    assert "are well" in said, said[-3000:]
+    assert_all_are_well(site)
 
 
 def test_each_row_is_on_three_nodes(site):
@@ -117,6 +118,7 @@ def test_a_service_is_restarted_host_by_host(site, service):
     before = started()
     site.play("rolling-restart.yml", service=service)
     assert all(now not in ("0", then) for then, now in zip(before, started(), strict=True)), (before, started())
+    restarted_one_by_one(members(site, service), UNITS[service])
 
 
 def test_what_was_sent_during_the_restarts_is_exact(worker):

@@ -22,7 +22,7 @@ VARIABLES = {"kafka_heap_mb": 384, "kafka_more_topics": [TOPIC], "millstream_pat
 
 # Looks at one broker after the other, and tells the worst that any of them said.
 WATCH = """
-import json, sys, time
+import json, os, sys, time
 sys.path.insert(0, '/root')
 from kafka_wire import *
 password, addresses = sys.argv[1], sys.argv[2:]
@@ -37,8 +37,9 @@ while True:
             continue
         asked += 1
         said += [f"{t['name']}-{p['index']}" for t in told['topics'] for p in t['partitions'] if p['leader'] < 0]
-    with open('/root/watched', 'w') as file:
+    with open('/root/watching', 'w') as file:
         json.dump({'asked': asked, 'offline': sorted(set(said))}, file)
+    os.replace('/root/watching', '/root/watched')
     time.sleep(0.5)
 """
 
@@ -107,7 +108,11 @@ class Load:
         while self.acked() < RATE or self.partitions() < TOPIC["partitions"]:
             assert time.monotonic() < deadline, self.at.shell("tail -n 5 /root/failed /root/acked", check=False)
             time.sleep(1)
+        self.begun, self.looked = time.monotonic(), self.watched()["asked"]
         return self
+
+    def watched(self) -> dict:
+        return json.loads(self.at.shell("cat /root/watched"))
 
     def acked(self) -> int:
         return int(self.at.shell("grep -c producer_send_success /root/acked || true", check=False) or 0)
@@ -118,18 +123,22 @@ class Load:
         return int(told or 0)
 
     def __exit__(self, *failed) -> None:
+        still = self.at.run("systemctl", "is-active", "watch", check=False).stdout.strip()
         # The tool sends what is in hand before it ends, and tells the totals.
         self.at.run("systemctl", "stop", "produce", check=False)
         self.at.run("systemctl", "stop", "watch", check=False)
         if failed[0]:
             return
         total = json.loads(self.at.shell("grep tool_data /root/acked"))
-        watched = json.loads(self.at.shell("cat /root/watched"))
+        watched = self.watched()
+        looked = watched["asked"] - self.looked
         stored = self.cluster.stored() - self.before
         self.record("sent, acknowledged, stored", f"{total['sent']}, {total['acked']}, {stored}; {total['avg_throughput']:.0f} a second")
-        self.record("partitions looked at, found offline", f"{watched['asked']} times, {len(watched['offline'])}")
+        self.record("partitions looked at, found offline", f"{looked} times, {len(watched['offline'])}")
         assert total["sent"] == total["acked"] == stored > 0, (total, stored, self.at.shell("grep -m 3 error /root/acked", check=False))
-        assert watched["asked"] > 5 and watched["offline"] == [], watched
+        # Each broker in turn, who takes 3 s if he is away.
+        assert still == "active" and looked > (time.monotonic() - self.begun) / 5, (still, looked)
+        assert watched["offline"] == [], watched
 
 
 @pytest.fixture(scope="module")

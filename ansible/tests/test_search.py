@@ -136,4 +136,4 @@ def test_it_comes_back_after_a_reboot(installation, server, document):
 
 
 def test_teardown_leaves_nothing(installation, server):
-    tears_down(installation, server.host, "opensearch", ("/var/log/nginx",))
+    tears_down(installation, server.host, "opensearch", ("/var/log/nginx",), ("/etc/opensearch", "/etc/nginx/tls/search", "/etc/nginx/millstream-search.htpasswd"))

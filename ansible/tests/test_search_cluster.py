@@ -6,11 +6,12 @@ import copy
 import json
 import subprocess
 import threading
+import time
 
 import pytest
 import yaml
 from hosts import docker
-from stores import pid, tears_down, until
+from stores import pid, restarted_one_by_one, tears_down, until
 from test_search import Server
 
 pytestmark = pytest.mark.full
@@ -99,14 +100,14 @@ class Writer(threading.Thread):
 
     def __init__(self, servers: list[Server], first: int):
         super().__init__()
-        self.servers, self.number, self.written, self.done = servers, first, [], threading.Event()
+        self.servers, self.number, self.written, self.done = servers, first, {}, threading.Event()
 
     def run(self) -> None:
         while not self.done.is_set():
             number, self.number = self.number, self.number + 1
             for server in self.servers[number % 3 :] + self.servers[: number % 3]:
                 if server.ask("PUT", f"recalls-1-writes/_doc/{number}?timeout=5s", json.dumps({"number": number}))[0] in (200, 201):
-                    self.written.append(str(number))
+                    self.written[str(number)] = time.monotonic()
                     break
 
     def __enter__(self) -> Writer:
@@ -114,8 +115,10 @@ class Writer(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
+        wrote = self.is_alive()
         self.done.set()
         self.join()
+        assert wrote, "it ended by itself"
 
 
 def test_two_nodes_are_refused(installation, only):
@@ -180,8 +183,10 @@ def test_nodes_are_restarted_one_by_one_and_nothing_is_lost(installation, server
     with Writer([servers[name] for name in NAMES], first=1000) as writer:
         installation.play("rolling-restart.yml", service="search")
     assert all(now not in ("0", then) for then, now in zip(running, [pid(host, "opensearch") for host in hosts], strict=True))
+    away = restarted_one_by_one(hosts, "opensearch")
+    assert len([at for at in writer.written.values() if away[0][0] < at < away[-1][1]]) > 20
     found = documents(hosts[2])
-    assert len(writer.written) > 20 and set(writer.written) <= set(found), set(writer.written) - set(found)
+    assert set(writer.written) <= set(found), set(writer.written) - set(found)
 
 
 def test_all_come_back_when_all_were_without_power(installation):
@@ -220,4 +225,4 @@ def test_a_new_host_joins_and_begins_no_cluster_of_its_own(installation):
 
 
 def test_teardown_leaves_nothing(installation):
-    tears_down(installation, installation.hosts["search-2"], "opensearch", ("/var/log/nginx",))
+    tears_down(installation, installation.hosts["search-2"], "opensearch", ("/var/log/nginx",), ("/etc/opensearch", "/etc/nginx/tls/search", "/etc/nginx/millstream-search.htpasswd"))

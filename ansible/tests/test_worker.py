@@ -192,6 +192,8 @@ def test_why_an_app_doesnt_start_is_told(site, package_file):  # noqa: F811
 
 
 def test_passwords_are_in_no_output(site, package_file):  # noqa: F811
+    # So that it is written anew while all of it is printed.
+    site.host.run("rm /etc/millstream/weather.env")
     said = site.play("worker.yml", "-vv", "--diff", worker_package=str(package_file), worker_environment={"OPENWEATHER_API_KEY": "nottobeseen"}).output
     secrets = [path.read_text().strip() for path in site.installation.playbooks.secrets.iterdir() if path.is_file()]
     assert secrets and not any(secret in said for secret in [*secrets, "nottobeseen"]), "a password was printed"

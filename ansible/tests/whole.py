@@ -21,6 +21,9 @@ from local_aws import LocalAws  # noqa: E402
 from terraform import Terraform, copy_configuration  # noqa: E402
 
 APPS = yaml.safe_load((ANSIBLE / "group_vars/all/apps.yml").read_text())["millstream_apps"]
+PIPELINES = {(app, pipeline) for app, uses in APPS.items() for topic in uses["topics"] for pipeline in topic["pipelines"]}
+# Files of servers, where Terraform gives them a volume of their own.
+DATA = "/var/lib/millstream-data"
 # Of the local lake.
 KEY, SECRET = "millstream", "a-secret-of-the-tests"
 S3_PORT = 7070
@@ -29,6 +32,8 @@ RECALLS = 200
 SETTINGS = {
     "wordcount": {"produce": {"rate": 100.0}},
     "users": {"produce": {"rate": 20.0}},
+    # Few readings send a vehicle.
+    "health": {"produce": {"rate": 50.0}},
 }
 
 
@@ -117,17 +122,47 @@ def eventually(what: str, happens, seconds: float = 180):
     raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
 
 
+def verified(host: Typed, also=lambda report: True) -> dict[tuple[str, str], dict]:
+    """What `millstream verify` reports of each pipeline once all are exact, and `also` holds of each."""
+    last = ""
+
+    def told() -> dict:
+        nonlocal last
+        done = host._do("millstream-here verify --json 2> /dev/null")
+        last = done.stdout
+        reports = json.loads(last)["pipelines"] if done.returncode == 0 else []
+        return {(report["app"], report["pipeline"]): report for report in reports} if all(map(also, reports)) else {}
+
+    try:
+        reports = eventually("millstream verify", told, 300)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {last[-4000:]}") from None
+    assert set(reports) == PIPELINES
+    return reports
+
+
+def producers(host: Typed) -> list[str]:
+    running = host.run("systemctl list-units --plain --no-legend --state=active 'millstream-produce@*' | cut -d' ' -f1").split()
+    assert {unit.removesuffix(".service") for unit in running} == {f"millstream-produce@{app}" for app, uses in APPS.items() if uses["produce"]}
+    return running
+
+
 def assert_exact(host: Typed) -> None:
-    """Nothing more is sent; what was is in every sink, once."""
-    producers = host.run("systemctl list-units --plain --no-legend --state=active 'millstream-produce@*' | cut -d' ' -f1").split()
-    assert len(producers) > 1, producers
+    """What each producer sends from now on comes into the sinks. Then they are stopped, and all that was sent is there, once, row by row."""
+    stopped, before = producers(host), verified(host)
+
+    def more(report: dict) -> bool:
+        name = (report["app"], report["pipeline"])
+        # The feed of recalls doesn't change, and vehicles are sent now and then.
+        goes_on = APPS[name[0]]["produce"] and name != ("health", "vehicles")
+        return report["delivered"] > (before[name]["delivered"] if goes_on else 0)
+
+    verified(host, more)
     host.run("systemctl stop 'millstream-produce@*'")
     try:
-        said = eventually("millstream verify", lambda: [out for out in [host._do("millstream-here verify --json 2> /dev/null")] if out.returncode == 0], 300)
+        verified(host, lambda report: report["pending"] == 0 and report["unchecked"] == 0)
     finally:
-        host.run(f"systemctl start {' '.join(producers)}")
-    reports = json.loads(said[0].stdout)["pipelines"]
-    assert {report["app"] for report in reports if report["delivered"] > 0} == set(APPS), reports
+        host.run(f"systemctl start {' '.join(stopped)}")
 
 
 def browse(site, name: str, path: str, *options: str) -> tuple[int, str]:
@@ -138,6 +173,23 @@ def browse(site, name: str, path: str, *options: str) -> tuple[int, str]:
     done = outside.run("curl", "-sS", "--cacert", "/tmp/ca.pem", "--max-time", "20", "-w", "\n%{http_code}", *options, url, check=False)
     body, _, code = done.stdout.rpartition("\n")
     return int(code or 0), body if code != "000" else done.stderr
+
+
+def assert_all_are_well(site) -> None:
+    """check.yml says so, of everything that a host has by its groups."""
+    said = site.play("check.yml", check_disk_percent=99).output
+    assert "are well" in said, said[-3000:]
+    lines = [line.split(maxsplit=4) for line in said.splitlines() if line.split(maxsplit=1)[:1] == ["ok"]]
+    found = {(line[1], f"doctor {line[3]}" if line[2] == "doctor" else line[2]) for line in lines}
+    groups = {name: set(group["hosts"]) for name, group in site.hosts.inventory["all"]["children"].items()}
+    looked_at = {
+        "kafka": ["kafka"], "cassandra": ["cassandra"], "mysql": ["mariadb"], "search": ["indexes", "search"], "worker": ["workers", "console"],
+        "edge": ["pages", "edge"], "monitoring": ["prometheus", "alerts"],
+    }  # fmt: skip
+    expected = {(host, what) for group, hosts in groups.items() for host in hosts for what in looked_at.get(group, [])}
+    expected |= {(host, what) for host in site.hosts.all for what in ("disk", "units", "node-exporter")}
+    expected |= {(next(iter(site.hosts.inventory["all"]["children"]["worker"]["hosts"])), f"doctor {app}") for app in APPS}
+    assert set(looked_at) <= set(groups) and expected <= found, expected - found
 
 
 def assert_comes_back(site) -> None:
@@ -162,10 +214,16 @@ def assert_pages(site, name: str) -> None:
 
 def assert_tears_down(site) -> None:
     """Nothing runs any more, there is no data, and a second time changes nothing."""
+    def files(host) -> list[str]:
+        return host.shell(f"find {DATA} -type f 2> /dev/null | head -n 5").split()
+
+    with_data = {name for group in ("kafka", "cassandra", "mysql", "search") for name in site.hosts.inventory["all"]["children"][group]["hosts"]}
+    assert {host.name for host in site.hosts.all.values() if files(host)} == with_data
     site.play("teardown.yml", millstream_delete_data=True)
     assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
     for host in site.hosts.all.values():
         left = host.shell("systemctl list-units --all --plain --no-legend 'millstream*' kafka.service cassandra.service opensearch.service mariadb.service nginx.service prometheus.service")
         assert left == "", f"{host.name}: {left}"
+        assert files(host) == [], host.name
         for path in ("/etc/millstream", "/opt/millstream", "/var/lib/kafka", "/var/lib/cassandra", "/var/lib/millstream"):
             assert host.run("test", "-e", path, check=False).returncode == 1, f"{host.name}: {path}"
