@@ -23,7 +23,7 @@ EDGE = "edge-1"
 # A host takes the machine's memory for its own, which ten of them share here.
 SMALL = {"kafka_heap_mb": 384, "cassandra_heap_mb": 384, "search_heap_mb": 512}
 # All of this takes more than an hour, of which `millstream verify` reads every record.
-SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 5.0}}, "health": {"produce": {"rate": 10.0}}}
+SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 5.0}}, "health": {"produce": {"rate": 5.0}}}
 # On two processors.
 MINUTES = 40
 UNITS = {"kafka": "kafka", "cassandra": "cassandra", "mysql": "mariadb", "search": "opensearch", "worker": "millstream@weather", "edge": "nginx", "monitoring": "prometheus"}

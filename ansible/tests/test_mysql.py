@@ -75,18 +75,13 @@ def test_an_app_has_rights_on_its_own_databases_only(server, row):
 
 
 @pytest.mark.parametrize(
-    "user, password, options, why",
-    [
-        ("root", "", TLS, "Access denied"),
-        ("wordcount", "wrong", TLS, "Access denied"),
-        ("stranger", "", TLS, "Access denied"),
-        ("wordcount", None, "--skip-ssl", "require_secure_transport"),
-    ],
+    "user, password, options",
+    [("root", "", TLS), ("wordcount", "wrong", TLS), ("stranger", "", TLS), ("wordcount", None, "--skip-ssl")],
     ids=["root by the network", "a wrong password", "nobody's name", "without TLS"],
 )
-def test_a_stranger_is_refused(server, user, password, options, why):
+def test_a_stranger_is_refused(server, user, password, options):
     code, told = server.ask(user, "SELECT 1", password, options)
-    assert code != 0 and why in told, told
+    assert code != 0 and "Access denied" in told, told
 
 
 def test_root_comes_by_the_socket_only(server):

@@ -97,11 +97,9 @@ def test_cassandra_lets_in_who_has_a_password_to_what_is_his(site):
 def test_mariadb_lets_in_who_has_a_password_to_what_is_his(site):
     database = Database(site, HOST)
     rows = "SELECT count(*) FROM wordcount.wordCount"
-    for user, password, options, why in [
-        ("wordcount", "wrong", TLS, "Access denied"), ("root", "", TLS, "Access denied"), ("wordcount", None, "--skip-ssl", "require_secure_transport"),
-    ]:  # fmt: skip
+    for user, password, options in [("wordcount", "wrong", TLS), ("root", "", TLS), ("wordcount", None, "--skip-ssl")]:
         code, told = database.ask(user, rows, password, options)
-        assert code != 0 and why in told, (user, told)
+        assert code != 0 and "Access denied" in told, (user, told)
     assert int(database.app("wordcount", rows)) > 0
     assert "denied" in database.ask("health", rows)[1]
 
