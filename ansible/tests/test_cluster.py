@@ -15,7 +15,7 @@ from test_package import package_file  # noqa: F401
 from typed import Typed
 from whole import (
     assert_alike, assert_all_are_well, assert_apps_run, assert_comes_back, assert_exact, assert_pages, assert_tears_down, bare_hosts, eventually,
-    told_by_terraform,
+    members, told_by_terraform,
 )  # fmt: skip
 
 pytestmark = pytest.mark.full
@@ -27,10 +27,6 @@ SLOW = {"wordcount": {"produce": {"rate": 10.0}}, "users": {"produce": {"rate": 
 # On two processors.
 MINUTES = 40
 UNITS = {"kafka": "kafka", "cassandra": "cassandra", "mysql": "mariadb", "search": "opensearch", "worker": "millstream@weather", "edge": "nginx", "monitoring": "prometheus"}
-
-
-def members(site, group: str) -> list:
-    return [site.hosts[name] for name in site.hosts.inventory["all"]["children"][group]["hosts"]]
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,10 @@ def bare_hosts(installations, told: dict, artifacts: Path, package: Path, feed: 
     return made
 
 
+def members(site, group: str) -> list:
+    return [site.hosts[name] for name in site.hosts.inventory["all"]["children"][group]["hosts"]]
+
+
 def write_feed(path: Path) -> Path:
     """Recalls as the FDA gives them out: one of the app's own cases under many numbers."""
     case = ROOT / "apps/recalls/tests/golden/records/input.jsonl"
@@ -177,15 +181,14 @@ def assert_all_are_well(site) -> None:
     assert "are well" in said, said[-3000:]
     lines = [line.split(maxsplit=4) for line in said.splitlines() if line.split(maxsplit=1)[:1] == ["ok"]]
     found = {(line[1], f"doctor {line[3]}" if line[2] == "doctor" else line[2]) for line in lines}
-    groups = {name: set(group["hosts"]) for name, group in site.hosts.inventory["all"]["children"].items()}
     looked_at = {
         "kafka": ["kafka"], "cassandra": ["cassandra"], "mysql": ["mariadb"], "search": ["indexes", "search"], "worker": ["workers", "console"],
         "edge": ["pages", "edge"], "monitoring": ["prometheus", "alerts"],
     }  # fmt: skip
-    expected = {(host, what) for group, hosts in groups.items() for host in hosts for what in looked_at.get(group, [])}
+    expected = {(host.name, what) for group, asked in looked_at.items() for host in members(site, group) for what in asked}
     expected |= {(host, what) for host in site.hosts.all for what in ("disk", "units", "node-exporter")}
-    expected |= {(next(iter(site.hosts.inventory["all"]["children"]["worker"]["hosts"])), f"doctor {app}") for app in APPS}
-    assert set(looked_at) <= set(groups) and expected <= found, expected - found
+    expected |= {(members(site, "worker")[0].name, f"doctor {app}") for app in APPS}
+    assert expected <= found, expected - found
 
 
 def assert_comes_back(site) -> None:
@@ -210,10 +213,11 @@ def assert_pages(site, name: str) -> None:
 
 def assert_tears_down(site) -> None:
     """Nothing runs any more, there is no data, and a second time changes nothing."""
+
     def files(host) -> list[str]:
         return host.shell(f"find {DATA} -type f 2> /dev/null | head -n 5").split()
 
-    with_data = {name for group in ("kafka", "cassandra", "mysql", "search") for name in site.hosts.inventory["all"]["children"][group]["hosts"]}
+    with_data = {host.name for group in ("kafka", "cassandra", "mysql", "search") for host in members(site, group)}
     assert {host.name for host in site.hosts.all.values() if files(host)} == with_data
     site.play("teardown.yml", millstream_delete_data=True)
     assert site.play("teardown.yml", millstream_delete_data=True).changed == {}
