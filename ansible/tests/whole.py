@@ -117,19 +117,27 @@ def start_lake(hosts, told: dict) -> str:
 
 
 def eventually(what: str, happens, seconds: float = 180):
-    """The first answer that is true; the last one is told if there is none in time."""
+    """The first answer that is true; the last one, or what it lacked, is told if there is none in time."""
     deadline, last = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
-        if last := happens():
-            return last
+        try:
+            if last := happens():
+                return last
+        except AssertionError as lacking:
+            last = str(lacking)
         time.sleep(1)
-    raise AssertionError(f"{what}: not within {seconds} s; last: {last!r}")
+    raise AssertionError(f"{what}: not within {seconds} s; last: {last}")
+
+
+def answer(host: Typed, question: str) -> str:
+    """What `millstream` prints; where it fails, what it complains of."""
+    return host.run(f"millstream-here {question} --json 2> /tmp/complaints || {{ tail -n 5 /tmp/complaints; false; }}")
 
 
 def positions(host: Typed) -> dict[tuple[str, str], int]:
     """How many records of each pipeline are in its sink."""
     found = dict.fromkeys(PIPELINES, 0)
-    for line in host.run("millstream-here position show --json 2> /dev/null").splitlines():
+    for line in answer(host, "position show").splitlines():
         at = json.loads(line)
         found[tuple(at["pipeline"].split("."))] += at["position"]
     return found
@@ -143,24 +151,22 @@ def producers(host: Typed) -> list[str]:
 
 def assert_exact(host: Typed) -> None:
     """What each producer sends from now on comes into the sinks. Then they are stopped, and all that was sent is there, once, row by row."""
-    stopped, before = producers(host), positions(host)
+    stopped = producers(host)
+    # It fails for the seconds in which a server that has just gone is still asked.
+    before = eventually("millstream position show", lambda: positions(host))
     # The feed of recalls doesn't change, and vehicles are sent now and then.
     least = {name: before[name] if APPS[name[0]]["produce"] and name != ("health", "vehicles") else 0 for name in PIPELINES}
     eventually("more records in each sink", lambda: all(now > least[name] for name, now in positions(host).items()), 300)
     host.run("systemctl stop 'millstream-produce@*'")
-    told = ""
 
     def exact() -> bool:
-        nonlocal told
-        done = host._do("millstream-here verify --json 2> /dev/null")
-        told = done.stdout
-        reports = json.loads(told)["pipelines"] if done.returncode == 0 else []
-        return {(one["app"], one["pipeline"]) for one in reports if one["pending"] == one["unchecked"] == 0} == PIPELINES
+        reports = json.loads(told := answer(host, "verify"))["pipelines"]
+        found = {(one["app"], one["pipeline"]) for one in reports if one["pending"] == one["unchecked"] == 0}
+        assert found == PIPELINES, told[-4000:]
+        return True
 
     try:
         eventually("millstream verify", exact, 300)
-    except AssertionError as late:
-        raise AssertionError(f"{late}: {told[-4000:]}") from None
     finally:
         host.run(f"systemctl start {' '.join(stopped)}")
 
