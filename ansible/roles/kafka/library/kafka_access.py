@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -13,6 +14,9 @@ short_description: Users of Kafka (SCRAM-SHA-512) and their rights, as they are 
 description:
   - Asks the controllers by the host's certificate, so no password of an administrator is needed, and none is on a command line.
   - A user whose password opens the door is left as it is. Of declared principals, rights that are not declared are taken away.
+  - A user who ends is not deleted, but keeps no right, and a password that nobody knows. Kafka (4.2.1, 4.3.1) forgets all users where a broker reads a
+    deletion together with what made them, and the deleted name happens to be the first of its map: `ScramDelta.apply` drops the map once it is empty,
+    and goes on filling it. That broker, one with a new disk or only restarted, then lets nobody in.
 options:
   controllers: {description: "Controllers, host:port", type: list, elements: str, required: true}
   broker: {description: "A broker to try passwords at, host:port", type: str, required: true}
@@ -93,7 +97,7 @@ def opens(params, user):
 
 
 def old_ones(params):
-    """Who ends. Only brokers tell who there is."""
+    """Who is to end, or has. Only brokers tell who there is."""
     admin = params["users"][0]
     broker = Connection(params["broker"], params["ca"], user=admin["name"], password=admin["password"])
     told = broker.ask("DescribeUserScramCredentials", users=None)
@@ -103,31 +107,32 @@ def old_ones(params):
     return {it["user"] for it in told["users"] or [] if it["user"].startswith(params["ended"])} - {user["name"] for user in params["users"]}
 
 
-def change_users(controller, new, ended):
+def change_users(controller, new):
     upsertions = []
     for user in new:
         salt, kept = salted(user["password"])
         upsertions.append({"name": user["name"], "mechanism": SCRAM_SHA_512, "iterations": ITERATIONS, "salt": salt, "salted": kept})
-    deletions = [{"name": name, "mechanism": SCRAM_SHA_512} for name in sorted(ended)]
-    if upsertions or deletions:
-        refused(controller.ask("AlterUserScramCredentials", deletions=deletions, upsertions=upsertions)["users"], "set passwords")
+    if upsertions:
+        refused(controller.ask("AlterUserScramCredentials", deletions=[], upsertions=upsertions)["users"], "set passwords")
 
 
 def passwords(params, controller, check):
     """Gives those whose password opens nothing theirs; who that was."""
     new = [user for user in params["users"] if user["password"] and not opens(params, user)]
     if not check:
-        change_users(controller, new, set())
+        change_users(controller, new)
     return [f"user {user['name']} has a new password" for user in new]
 
 
 def rights(params, controller, check):
     """Rights as declared, and the end of old users; what was and what is."""
-    ended = old_ones(params) if params["ended"] else set()
+    old = old_ones(params) if params["ended"] else set()
     want = declared(params["users"])
-    have = there(controller, {f"User:{name}" for name in ended | {user["name"] for user in params["users"]}})
+    have = there(controller, {f"User:{name}" for name in old | {user["name"] for user in params["users"]}})
+    # The rights go last, so one who has none has ended.
+    ended = sorted(old & {principal.removeprefix("User:") for _, _, _, principal, _ in have})
     if not check:
-        change_users(controller, [], ended)
+        change_users(controller, [{"name": name, "password": secrets.token_urlsafe(32)} for name in ended])
         change_rights(controller, want - have, have - want)
     return [in_words(right) for right in have - want] + [f"user {name}" for name in ended], [in_words(right) for right in want - have]
 
