@@ -7,7 +7,7 @@ use integration_tests::stack;
 use millstream_engine::{Options, Pipeline, Roll, Status, SystemClock, Target, World, run};
 use millstream_sinks::opensearch::{OpenSearchReader, OpenSearchTarget};
 use millstream_sinks::search::conformance::{PIPELINE, RECALLS, rows};
-use millstream_sinks::search::{Index, IndexState, Query, Searcher};
+use millstream_sinks::search::{Index, IndexState, Query, SearchError, Searcher};
 use millstream_topic::memory::Memory;
 use millstream_topic::{Outgoing, Topic, Topics};
 use tokio::sync::watch;
@@ -55,14 +55,23 @@ fn start(topics: &Memory, target: OpenSearchTarget) -> Working {
     Working { stop, task, _status: watched }
 }
 
+/// An index that is being made says to try again until the server has its shard ready; once it has answered it goes on answering.
 async fn until_ready(reader: &OpenSearchReader, rows: usize, within: Duration) -> Duration {
     let began = Instant::now();
+    let mut has_answered = false;
     loop {
-        let state = reader.state().await.expect("ask for the state");
-        if state == (IndexState::Ready { rows, rebuilding: false }) {
+        let state = reader.state().await;
+        if let Ok(IndexState::Ready { rows: ready, rebuilding: false }) = state
+            && ready == rows
+        {
             return began.elapsed();
         }
         assert!(began.elapsed() < within, "not within {within:?}; last seen: {state:?}");
+        match state {
+            Ok(_) => has_answered = true,
+            Err(SearchError::Unavailable { .. }) if !has_answered => {}
+            Err(error) => panic!("ask for the state: {error:?}"),
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
